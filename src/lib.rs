@@ -1,0 +1,15 @@
+//! shiftbell watches the work of an e-commerce after-sales team and rings the right person before a
+//! promise is broken.
+//!
+//! The rooms, in the order of their layers; imports point up this list, never down
+//! (`tests/it/house.rs` holds it):
+//!
+//! 1. [`core`]: the pure desk engine. No I/O, no wall clock, no randomness, no async.
+//! 2. [`config`]: files and environment become typed settings, with every problem told at once.
+//! 3. [`cli`]: one file a verb.
+//!
+//! `ARCHITECTURE.md` draws the map and says where to add a thing.
+
+pub mod cli;
+pub mod config;
+pub mod core;

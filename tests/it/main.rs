@@ -1,0 +1,1 @@
+//! One integration binary: what needs more than one room, or the built binary.
