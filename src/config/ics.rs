@@ -20,12 +20,14 @@ pub const MAX_BYTES: usize = 8 << 20;
 const MAX_LINE: usize = 64 << 10;
 /// Calendars hold events, events hold alarms; deeper is no calendar.
 const MAX_DEPTH: usize = 8;
-/// The most dates of a set, 200 years of weekends.
+/// The most dates of a set: two centuries of weekends.
 const MAX_DATES: usize = 20_000;
 /// The most days of one event.
 const MAX_EVENT_DAYS: i64 = 92;
-/// The most occurrences of a recurrence looked at, the skipped ones included.
-const MAX_OCCURRENCES: usize = 80_000;
+/// The most recurrence rules of a file, and the most occurrences of all of them together, the skipped
+/// ones included.
+const MAX_RULES: usize = 200;
+const MAX_OCCURRENCES: usize = 200_000;
 /// The most warnings told one by one.
 const MAX_WARNINGS: usize = 50;
 /// Dates outside of these years are left out.
@@ -180,6 +182,8 @@ struct Found {
     dates: usize,
     warnings: Vec<String>,
     unsaid: usize,
+    rules: usize,
+    occurrences: usize,
 }
 
 impl Found {
@@ -225,7 +229,7 @@ impl Found {
             ));
         }
         let makeup = is_workday(&name);
-        for first in self.occurrences(event, first, &shown) {
+        for first in self.starts(event, first, &shown)? {
             let last = first.saturating_add((days - 1).days());
             if !YEARS.contains(&first.year()) || !YEARS.contains(&last.year()) {
                 self.warn(format!("{shown} on {first} lies outside of {} to {}", YEARS.start, YEARS.end - 1));
@@ -244,10 +248,14 @@ impl Found {
     }
 
     /// The first dates of all occurrences: RRULE and RDATE, without EXDATE.
-    fn occurrences(&mut self, event: &Component<'_>, first: Date, shown: &str) -> Vec<Date> {
+    fn starts(&mut self, event: &Component<'_>, first: Date, shown: &str) -> Result<Vec<Date>, IcsError> {
         let mut starts = BTreeSet::from([first]);
         for rule in properties(event, "RRULE") {
-            match recur(first, rule.val.as_str()) {
+            self.rules += 1;
+            if self.rules > MAX_RULES || self.occurrences >= MAX_OCCURRENCES {
+                return Err(IcsError::TooManyDates);
+            }
+            match recur(first, rule.val.as_str(), &mut self.occurrences) {
                 Ok(dates) => starts.extend(dates),
                 Err(reason) => self.warn(format!("{shown}: its RRULE was left out: {reason}")),
             }
@@ -263,7 +271,7 @@ impl Found {
                 }
             }
         }
-        starts.into_iter().collect()
+        Ok(starts.into_iter().collect())
     }
 
     fn finish(mut self) -> Result<(HolidaySetConfig, Vec<String>), IcsError> {
@@ -332,8 +340,8 @@ fn compact_date(text: &str) -> Option<Date> {
     Date::new((number / 10_000) as i16, (number / 100 % 100) as i8, (number % 100) as i8).ok()
 }
 
-/// The dates of a recurrence rule within the years we keep.
-fn recur(first: Date, rule: &str) -> Result<Vec<Date>, String> {
+/// The dates of a recurrence rule within the years we keep; the occurrences looked at are added to `seen`.
+fn recur(first: Date, rule: &str, seen: &mut usize) -> Result<Vec<Date>, String> {
     if first.year() < 1900 {
         return Err(format!("it begins on {first}, before 1900"));
     }
@@ -361,6 +369,7 @@ fn recur(first: Date, rule: &str) -> Result<Vec<Date>, String> {
     let set = set.limit();
     let mut dates = Vec::new();
     for occurrence in set.into_iter().take(MAX_OCCURRENCES) {
+        *seen += 1;
         let Ok(at) = Timestamp::from_second(occurrence.timestamp()) else { break };
         let date = jiff::tz::Offset::UTC.to_datetime(at).date();
         if date.year() >= YEARS.end || dates.len() > MAX_DATES {

@@ -174,6 +174,17 @@ fn bounded() {
     assert_eq!(parse_holidays(&text), Err(IcsError::TooManyDates));
     let daily = event("DTSTART;VALUE=DATE:20000101\nRRULE:FREQ=DAILY");
     assert_eq!(parse_holidays(&daily), Err(IcsError::TooManyDates));
+    // Rules that never come true, rules without a step, and very many rules.
+    for rule in [
+        "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
+        "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30",
+        "FREQ=DAILY;INTERVAL=0",
+        "FREQ=YEARLY;INTERVAL=65535;BYDAY=MO",
+        "FREQ=DAILY;COUNT=4294967295",
+    ] {
+        let text = event(&format!("DTSTART;VALUE=DATE:19000101\n{}", format!("RRULE:{rule}\n").repeat(400)));
+        assert_eq!(parse_holidays(&text), Err(IcsError::TooManyDates), "{rule}");
+    }
     let timed = "BEGIN:VEVENT\nDTSTART:20260101T090000Z\nEND:VEVENT\n".repeat(1000);
     let whole = "BEGIN:VEVENT\nDTSTART:20260101\nEND:VEVENT\n";
     let (_, warnings) = parse_holidays(&format!("BEGIN:VCALENDAR\n{whole}{timed}END:VCALENDAR")).unwrap();
@@ -188,6 +199,6 @@ proptest::proptest! {
         let _any = parse_holidays(&text);
         let _any = parse_holidays(&format!("BEGIN:VCALENDAR\n{}\nEND:VCALENDAR", lines.join("\n")));
         let _any = parse_holidays(&event(&lines.join("\n")));
-        let _any = recur(date(2026, 1, 1), &text);
+        let _any = recur(date(2026, 1, 1), &text, &mut 0);
     }
 }
