@@ -105,12 +105,31 @@ fn compiling(c: &mut Criterion) {
     group.finish();
 }
 
+/// The sample's 200 cases as the verb `shiftbell calendar eval` answers them, a hundred times over.
+fn case_file(c: &mut Criterion) {
+    let sample = include_str!("../tests/fixtures/calendar/business_time_sample.jsonl");
+    let (calendars, cases): (Vec<&str>, Vec<&str>) =
+        sample.lines().partition(|line| line.contains(r#""op":"calendar""#));
+    let cases = cases.join("\n") + "\n";
+    let input = calendars.join("\n") + "\n" + &cases.repeat(100);
+    let mut group = c.benchmark_group("calendar/eval");
+    group.throughput(criterion::Throughput::Elements(20_000));
+    group.bench_function("20k cases", |bencher| {
+        bencher.iter(|| {
+            let mut out = Vec::with_capacity(1 << 20);
+            shiftbell::cli::calendar::eval(input.as_bytes(), &mut out, std::io::sink()).unwrap();
+            out
+        });
+    });
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .warm_up_time(std::time::Duration::from_millis(200))
         .measurement_time(std::time::Duration::from_millis(600))
         .sample_size(20);
-    targets = arithmetic, compiling
+    targets = arithmetic, compiling, case_file
 }
 criterion_main!(benches);

@@ -45,7 +45,7 @@ pub enum CalendarVerb {
         month: Month,
         /// A TOML file with `[calendars.NAME]` and `[holidays.NAME]` tables; may be given several times.
         /// Without one, the calendars that come with shiftbell.
-        #[arg(long = "file", visible_alias = "config", value_name = "FILE")]
+        #[arg(long = "file", value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// Print the holiday set of an iCalendar file as TOML.

@@ -100,9 +100,14 @@ fn hours(calendar: &Calendar, date: Date, (from, to): (Instant, Instant)) -> Str
     let (from, to) = (local(from), local(to));
     let next = to.date() > date;
     if next && to.time() == Time::midnight() {
-        return format!("{}–24:00", from.strftime("%H:%M"));
+        return format!("{}–24:00", clock(from.time()));
     }
-    format!("{}–{}{}", from.strftime("%H:%M"), to.strftime("%H:%M"), if next { "+" } else { "" })
+    format!("{}–{}{}", clock(from.time()), clock(to.time()), if next { "+" } else { "" })
+}
+
+/// `09:00`, and seconds only where there are some.
+fn clock(time: Time) -> String {
+    time.strftime(if time.second() == 0 { "%H:%M" } else { "%H:%M:%S" }).to_string()
 }
 
 /// Cuts a text to a width in terminal columns.
@@ -118,6 +123,7 @@ fn fit(text: &str, width: usize) -> String {
     kept.collect::<String>() + "…"
 }
 
+/// What the marks mean, block by block, and the sums.
 fn legend(calendar: &Calendar, first: Date, last: Date, out: &mut impl Write) -> io::Result<()> {
     let days: Vec<(Date, Day)> = first
         .series(1.day())
@@ -141,7 +147,8 @@ fn legend(calendar: &Calendar, first: Date, last: Date, out: &mut impl Write) ->
     }
     for (from, to, mark, name) in blocks {
         let days = if from == to { from.to_string() } else { format!("{from} … {}", to.strftime("%m-%d")) };
-        writeln!(out, "{mark:<18}  {days}  {name}")?;
+        let pad = " ".repeat(20usize.saturating_sub(mark.width()));
+        writeln!(out, "{}", format!("{mark}{pad}{days}  {name}").trim_end())?;
     }
     let start = |date: Date| {
         let midnight = date.to_datetime(Time::midnight());

@@ -124,11 +124,11 @@ fn months() {
 #[test]
 fn show_draws_a_month() {
     for (name, month) in
-        [("office", "2026-02"), ("warehouse", "2026-11"), ("night-desk", "2026-10"), ("desk", "2027-01")]
+        [("office", "2026-02"), ("warehouse", "2026-11"), ("night-desk", "2026-10"), ("office", "2027-01")]
     {
         let show = CalendarVerb::Show { name: name.into(), month: month.parse().unwrap(), files: Vec::new() };
         let (_, out, _) = ran(show, "");
-        insta::assert_snapshot!(format!("show_{name}"), out);
+        insta::assert_snapshot!(format!("show_{name}_{month}"), out);
     }
 }
 

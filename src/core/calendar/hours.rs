@@ -105,34 +105,41 @@ fn shown(interval: &IntervalConfig) -> String {
 
 /// Checks the hours of the week: single days win over ranges, short ranges over long ones.
 pub(super) fn check_week(weekly: &BTreeMap<String, Vec<IntervalConfig>>, problems: &mut Problems) -> Week {
-    let mut week = Week::default();
-    // For each weekday, the key that decided it.
-    let mut deciders: [Option<(usize, &str)>; 7] = [None; 7];
+    let mut keys: Vec<(Vec<usize>, &str, DayHours)> = Vec::new();
     for (key, list) in weekly {
         problems.within(key.as_str(), |problems| {
             let hours = check_list(list, problems);
-            let Some(days) = weekdays_of(key) else {
-                problems.error(format!(
+            match weekdays_of(key) {
+                Some(days) => keys.push((days, key, hours)),
+                None => problems.error(format!(
                     "`{key}` is not a weekday, expected mon, tue, wed, thu, fri, sat, sun, \
                      a range such as mon-fri, or daily"
-                ));
-                return;
-            };
-            for &day in &days {
-                match deciders[day] {
-                    Some((count, _)) if count < days.len() => continue,
-                    Some((count, other)) if count == days.len() && week[day] != hours => {
+                )),
+            }
+        });
+    }
+    keys.sort_by_key(|(days, key, _)| (days.len(), *key));
+    let mut week = Week::default();
+    // For each weekday, the key that decided it.
+    let mut deciders: [Option<(usize, &str)>; 7] = [None; 7];
+    for (days, key, hours) in keys {
+        for &day in &days {
+            match deciders[day] {
+                None => {
+                    deciders[day] = Some((days.len(), key));
+                    week[day].clone_from(&hours);
+                }
+                Some((count, other)) if count == days.len() && week[day] != hours => {
+                    problems.within(key, |problems| {
                         problems.error(format!(
                             "`{key}` and `{other}` give {} different hours; name the weekday by itself",
                             WEEKDAYS[day]
                         ));
-                    }
-                    _ => {}
+                    });
                 }
-                deciders[day] = Some((days.len(), key));
-                week[day].clone_from(&hours);
+                Some(_) => {}
             }
-        });
+        }
     }
     week
 }

@@ -47,6 +47,11 @@ fn refused_at_compile() {
             "tz = 'UTC'\nweekly.mon-wed = []\nweekly.wed-fri = [['09:00', '12:00']]",
             &[(Error, "weekly.wed-fri", "wed")],
         ),
+        (
+            "tz = 'UTC'\nweekly.mon-thu = []\nweekly.sun-wed = [['09:00', '12:00']]\n\
+             weekly.mon = []\nweekly.tue = []\nweekly.wed = []",
+            &[],
+        ),
         ("tz = 'UTC'\nweekly.mon-fri = []\nweekly.wed = [['09:00', '12:00']]", &[]),
         ("tz = 'UTC'\noverrides.2026-02-30 = []", &[(Error, "overrides.2026-02-30", "YYYY-MM-DD")]),
         ("tz = 'UTC'\noverrides.tomorrow = []", &[(Error, "overrides.tomorrow", "not a date")]),

@@ -5,21 +5,25 @@
 //! (班, 补班, 上班, make-up, workday) is a make-up workday, every other one is a day off. The text comes
 //! from outside: whatever is in it, the answer is a bounded set or a clear error.
 
+mod prepare;
+mod recur;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use icalendar::parser::{Component, Property, read_calendar_simple};
+use jiff::ToSpan as _;
 use jiff::civil::{Date, date};
-use jiff::{Timestamp, ToSpan as _};
-use rrule::RRuleSet;
 
+use self::prepare::prepare;
+use self::recur::recur;
 use crate::core::calendar::{CoversConfig, HolidayConfig, HolidaySetConfig};
 
 /// The longest file read.
 pub const MAX_BYTES: usize = 8 << 20;
 /// The longest line, unfolded.
 const MAX_LINE: usize = 64 << 10;
-/// Calendars hold events, events hold alarms; deeper is no calendar.
-const MAX_DEPTH: usize = 8;
 /// The most dates of a set: two centuries of weekends.
 const MAX_DATES: usize = 20_000;
 /// The most days of one event.
@@ -83,94 +87,6 @@ pub fn parse_holidays(text: &str) -> Result<(HolidaySetConfig, Vec<String>), Ics
         }
     }
     found.finish()
-}
-
-/// Checks the outer shape, joins folded lines, and keeps only the lines that say something about dates:
-/// the parser recurses and backtracks, so it is given nothing it could choke on. Lines keep their number.
-fn prepare(text: &str) -> Result<String, IcsError> {
-    const KEPT: [&str; 12] = [
-        "BEGIN",
-        "END",
-        "DTSTART",
-        "DTEND",
-        "DURATION",
-        "RRULE",
-        "RDATE",
-        "EXDATE",
-        "SUMMARY",
-        "STATUS",
-        "RECURRENCE-ID",
-        "X-WR-CALNAME",
-    ];
-    if text.len() > MAX_BYTES {
-        return Err(IcsError::TooLong(text.len()));
-    }
-    let text = text.trim_start_matches('\u{feff}').trim();
-    let start: String = text.chars().take(20).filter(|c| !c.is_control()).collect();
-    if !text.get(..15).is_some_and(|s| s.eq_ignore_ascii_case("BEGIN:VCALENDAR")) {
-        return Err(IcsError::NotACalendar(start));
-    }
-    let mut open: Vec<String> = Vec::new();
-    let mut out = String::with_capacity(text.len().min(1 << 20));
-    let mut lines = text.lines().enumerate().peekable();
-    while let Some((number, first)) = lines.next() {
-        let number = number + 1;
-        let mut line = first.to_owned();
-        let mut folds = 0;
-        while let Some((_, more)) = lines.next_if(|(_, l)| l.starts_with([' ', '\t'])) {
-            line.push_str(&more[1..]);
-            folds += 1;
-            if line.len() > MAX_LINE {
-                break;
-            }
-        }
-        if line.len() > MAX_LINE {
-            return Err(IcsError::LongLine(number));
-        }
-        let line = line.trim();
-        let name = line.split([':', ';']).next().unwrap_or("").to_ascii_uppercase();
-        let broken = |what: String| IcsError::Broken { line: number, what };
-        let component = || line.split_once(':').map_or("", |(_, c)| c).trim().to_ascii_uppercase();
-        match name.as_str() {
-            "BEGIN" => {
-                let component = component();
-                if component.is_empty() || !component.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-                {
-                    return Err(broken("BEGIN without the name of a component".to_owned()));
-                }
-                if open.len() == MAX_DEPTH {
-                    return Err(broken(format!("components nested more than {MAX_DEPTH} deep")));
-                }
-                out.push_str("BEGIN:");
-                out.push_str(&component);
-                open.push(component);
-            }
-            "END" => {
-                let component = component();
-                if open.pop().as_deref() != Some(component.as_str()) {
-                    return Err(broken(format!("END:{component} without its BEGIN")));
-                }
-                out.push_str("END:");
-                out.push_str(&component);
-            }
-            kept if KEPT.contains(&kept) && !open.is_empty() && line.contains(':') => {
-                // Parameters in quotes may hold colons; none that matters here has any.
-                out.push_str(kept);
-                out.push_str(&line[kept.len()..]);
-            }
-            // Anything else says nothing about dates. An empty line is skipped by the parser.
-            _ => {}
-        }
-        // The parser looks for the longer line end first: without it here, it would search the whole text.
-        (0..=folds).for_each(|_| out.push_str("\r\n"));
-    }
-    match open.pop() {
-        Some(component) => Err(IcsError::Broken {
-            line: text.lines().count(),
-            what: format!("the file ends inside of {component}: was it cut off?"),
-        }),
-        None => Ok(out),
-    }
 }
 
 /// What has been found so far.
@@ -340,48 +256,6 @@ fn compact_date(text: &str) -> Option<Date> {
     Date::new((number / 10_000) as i16, (number / 100 % 100) as i8, (number % 100) as i8).ok()
 }
 
-/// The dates of a recurrence rule within the years we keep; the occurrences looked at are added to `seen`.
-fn recur(first: Date, rule: &str, seen: &mut usize) -> Result<Vec<Date>, String> {
-    if first.year() < 1900 {
-        return Err(format!("it begins on {first}, before 1900"));
-    }
-    let mut parts = Vec::new();
-    for part in rule.trim().split(';').filter(|part| !part.is_empty()) {
-        let (key, value) = part.split_once('=').ok_or_else(|| format!("`{}` is no rule part", clip(part)))?;
-        let (key, value) = (key.trim().to_ascii_uppercase(), value.trim().to_ascii_uppercase());
-        match key.as_str() {
-            "FREQ" if !["DAILY", "WEEKLY", "MONTHLY", "YEARLY"].contains(&value.as_str()) => {
-                return Err(format!("FREQ={} is not for whole days", clip(&value)));
-            }
-            "BYHOUR" | "BYMINUTE" | "BYSECOND" => return Err(format!("{key} is not for whole days")),
-            "UNTIL" => {
-                // A date, or an instant whose date is meant. Without the zone, `rrule` would take the
-                // machine's.
-                let date = value.get(..8).and_then(compact_date);
-                let date = date.ok_or_else(|| format!("UNTIL={} is not a date", clip(&value)))?;
-                parts.push(format!("UNTIL={}T235959Z", date.strftime("%Y%m%d")));
-            }
-            _ => parts.push(format!("{key}={value}")),
-        }
-    }
-    let text = format!("DTSTART:{}T000000Z\nRRULE:{}", first.strftime("%Y%m%d"), parts.join(";"));
-    let set: RRuleSet = text.parse().map_err(|error: rrule::RRuleError| clip(&error.to_string()))?;
-    let set = set.limit();
-    let mut dates = Vec::new();
-    for occurrence in set.into_iter().take(MAX_OCCURRENCES) {
-        *seen += 1;
-        let Ok(at) = Timestamp::from_second(occurrence.timestamp()) else { break };
-        let date = jiff::tz::Offset::UTC.to_datetime(at).date();
-        if date.year() >= YEARS.end || dates.len() > MAX_DATES {
-            break;
-        }
-        if YEARS.contains(&date.year()) {
-            dates.push(date);
-        }
-    }
-    Ok(dates)
-}
-
 fn properties<'a>(event: &'a Component<'a>, name: &'a str) -> impl Iterator<Item = &'a Property<'a>> {
     event.properties.iter().filter(move |property| property.name == name)
 }
@@ -402,7 +276,3 @@ fn clip(text: &str) -> String {
     }
     shown
 }
-
-#[cfg(test)]
-#[path = "ics_tests.rs"]
-mod tests;

@@ -18,7 +18,7 @@ fn event(lines: &str) -> String {
 
 #[test]
 fn google_style() {
-    let text = include_str!("../../tests/fixtures/calendar/google_style.ics");
+    let text = include_str!("../../../tests/fixtures/calendar/google_style.ics");
     let (set, warnings) = parse_holidays(text).unwrap();
     assert_eq!(set.title.as_deref(), Some("Holidays in China"));
     assert_eq!(set.covers, CoversConfig("2026-01-01".into(), "2026-12-31".into()));
@@ -32,7 +32,7 @@ fn google_style() {
 
 #[test]
 fn officeholidays_style() {
-    let text = include_str!("../../tests/fixtures/calendar/officeholidays_style.ics");
+    let text = include_str!("../../../tests/fixtures/calendar/officeholidays_style.ics");
     let (set, warnings) = parse_holidays(text).unwrap();
     assert_eq!(set.covers, CoversConfig("2025-01-01".into(), "2028-12-31".into()));
     assert_eq!(
@@ -54,7 +54,7 @@ fn officeholidays_style() {
 
 #[test]
 fn chinese_style() {
-    let text = include_str!("../../tests/fixtures/calendar/cn_style.ics");
+    let text = include_str!("../../../tests/fixtures/calendar/cn_style.ics");
     let (set, warnings) = parse_holidays(text).unwrap();
     assert_eq!(
         lines(&set.days_off),
