@@ -173,3 +173,39 @@ fn import_prints_a_set_that_reads_back() {
     let read: toml::Table = toml::from_str(&out).unwrap();
     assert!(read["holidays"]["cn_style"]["makeup_days"].as_array().is_some_and(|days| days.len() == 2));
 }
+
+/// The daemon's loader layers files with the `config` crate, which has its own ideas of keys and dates.
+#[test]
+fn the_layered_loader_reads_the_same() {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use crate::core::calendar::{CalendarConfig, HolidaySetConfig};
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Tables {
+        calendars: BTreeMap<String, CalendarConfig>,
+        holidays: BTreeMap<String, HolidaySetConfig>,
+    }
+    let unquoted = r#"
+        [holidays.x]
+        covers = [2026-01-01, 2026-12-31]
+        days_off = [{ date = 2026-10-01 }]
+        [calendars.x]
+        tz = "UTC"
+        weekly = { mon-fri = [["09:00", "18:00"]] }
+        makeup_hours = [["10:00", "16:00"]]
+        overrides = { 2026-12-31 = [] }
+    "#;
+    let shipped = [
+        include_str!("../../../config/calendars/cn_holidays.toml"),
+        include_str!("../../../config/calendars/desks.toml"),
+    ];
+    for text in [unquoted.to_owned(), shipped.join("\n")] {
+        let plain: Tables = toml::from_str(&text).unwrap();
+        let source = ::config::File::from_str(&text, ::config::FileFormat::Toml);
+        let layered = ::config::Config::builder().add_source(source).build().unwrap();
+        assert_eq!(layered.try_deserialize::<Tables>().unwrap(), plain);
+    }
+}

@@ -140,3 +140,20 @@ fn tomls_own_dates_and_times_are_welcome() {
     let written = toml::to_string(&set).unwrap();
     assert_eq!(toml::from_str::<HolidaySetConfig>(&written).unwrap(), set);
 }
+
+#[test]
+fn configs_are_written_as_they_are_read_and_described() {
+    for text in [
+        "tz = 'UTC'",
+        "title = 'x'\ntz = 'UTC'\nmakeup_hours = 'as:fri'\nholidays = ['cn']\nweekly.daily = [['09:00', '24:00']]",
+        "tz = 'UTC'\nmakeup_hours = [['10:00', '16:00']]\noverrides.2026-01-01 = []",
+    ] {
+        let config: CalendarConfig = toml::from_str(text).unwrap();
+        let written = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<CalendarConfig>(&written).unwrap(), config, "{written}");
+    }
+    let schema = schemars::schema_for!(CalendarConfig).to_value().to_string();
+    for part in ["as:(mon|tue", "\"additionalProperties\":false", "IANA name"] {
+        assert!(schema.contains(part), "{part}: {schema}");
+    }
+}
