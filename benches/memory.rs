@@ -1,1 +1,93 @@
-fn main() {}
+//! What a million open cases cost: bytes a case, inserts a second, and one step that fires 10,000 of them.
+//!
+//! `cargo bench --bench memory`. The bytes come from a counting allocator, so they are what was asked for, not what the
+//! system's allocator rounds it up to.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant as Wall;
+
+use shiftbell::core::engine::Verdict;
+use shiftbell::core::time::Span;
+
+mod common;
+
+struct Counting;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+#[expect(unsafe_code, reason = "an allocator is unsafe by its trait; this one only counts")]
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const CASES: u64 = 1_000_000;
+const DUE: u64 = 10_000;
+
+#[expect(clippy::disallowed_methods, reason = "a bench measures wall time")]
+fn main() {
+    let mut engine = common::engine(common::POLICY);
+    let now = common::ten();
+    let empty = LIVE.load(Ordering::Relaxed);
+    let mut text = 0;
+    let mut inserting = std::time::Duration::ZERO;
+    for chunk in 0..CASES / 10_000 {
+        // Observations are made outside of what is measured.
+        let tickets: Vec<_> = (0..10_000)
+            .map(|i| {
+                let n = chunk * 10_000 + i;
+                // The last 10,000 come due in one and the same minute; all others were asked within a day.
+                let opened = if n < CASES - DUE {
+                    now - Span::from_millis((n.wrapping_mul(7919) % 600_000) as i64)
+                } else {
+                    now - Span::from_minutes(11)
+                };
+                common::ticket(n, opened)
+            })
+            .collect();
+        text += tickets.iter().map(common::text_of).sum::<usize>();
+        let start = Wall::now();
+        for ticket in &tickets {
+            black_box(engine.observe(ticket, now));
+        }
+        inserting += start.elapsed();
+    }
+    let live = LIVE.load(Ordering::Relaxed) - empty;
+    println!("cases: {CASES}, open clocks: {}", 2 * CASES);
+    println!(
+        "memory: {} bytes a case, {} of them its own text: {} beyond",
+        live / CASES as usize,
+        text / CASES as usize,
+        (live - text) / CASES as usize
+    );
+    println!("insert: {:.0} cases/s", CASES as f64 / inserting.as_secs_f64());
+    let start = Wall::now();
+    let changes = engine.advance(now);
+    println!("advance to now: {} crossings in {:?}", changes.crossings.len(), start.elapsed());
+    // Let the 50 % of everybody pass, up to just before the 10,000 come due.
+    let due = now + Span::from_minutes(9);
+    engine.advance(due);
+    for run in 0..3 {
+        // `due` fires one millisecond later for the 10,000, and for nobody else.
+        let at = due + Span::from_millis(1 + run);
+        let start = Wall::now();
+        let changes = engine.advance(at);
+        let took = start.elapsed();
+        let rung = changes.crossings.iter().filter(|c| matches!(c.verdict, Verdict::Rung { .. })).count();
+        println!("advance: {} crossings, {rung} rung, in {took:?}", changes.crossings.len());
+    }
+}

@@ -6,6 +6,8 @@
 //! > consumed(t) = the open time between start and t during which the clock was running;
 //! > due = the first t at which consumed(t) >= target(t).
 
+use smallvec::SmallVec;
+
 use crate::core::clock::history::{ClockHistory, Relevance};
 use crate::core::clock::policy::{Promise, Terms};
 use crate::core::clock::walk::{Ending, Found, Held, How};
@@ -111,7 +113,7 @@ pub struct Cycle<'h> {
     /// The segment in which due lies, else the last one.
     pub(super) decisive: usize,
     /// Its segments, the last without an end.
-    pub segments: Vec<Segment<'h>>,
+    pub segments: SmallVec<[Segment<'h>; 1]>,
 }
 
 impl<'h> Cycle<'h> {
@@ -123,7 +125,7 @@ impl<'h> Cycle<'h> {
         now: Instant,
         excused: bool,
     ) -> Cycle<'h> {
-        let mut segments = Vec::with_capacity(1);
+        let mut segments = SmallVec::new();
         cut(found, history, timeline, now, &mut segments);
         let due = settle(&mut segments, found.start);
         let mut cycle = Cycle {
@@ -262,10 +264,10 @@ fn cut<'h>(
     history: &'h ClockHistory,
     timeline: &Timeline,
     now: Instant,
-    segments: &mut Vec<Segment<'h>>,
+    segments: &mut SmallVec<[Segment<'h>; 1]>,
 ) {
     let mut held = found.held_at_start;
-    let mut push = |from: Instant, segments: &mut Vec<Segment<'h>>| {
+    let mut push = |from: Instant, segments: &mut SmallVec<[Segment<'h>; 1]>| {
         let clock = history.versions[found.version_at(from)].clock.as_deref();
         // P6: while no rule matches, the last one that did goes on.
         if let Some((clock, rule)) = clock.and_then(|c| c.rule_at(timeline, from).map(|rule| (c, rule))) {

@@ -24,6 +24,8 @@ pub use history::{ClockHistory, Epoch, History, ReloadMode};
 pub use policy::{Clock, Policy, Promise, Rule, Terms};
 pub use ring::{Measure, Ring, RingAt};
 
+use smallvec::SmallVec;
+
 use crate::core::model::{Symbols, Timeline};
 use crate::core::time::Instant;
 
@@ -43,12 +45,12 @@ impl Deriver {
         symbols: &Symbols,
         now: Instant,
         excused: impl Fn(u64) -> bool,
-        cycles: &mut Vec<Cycle<'h>>,
+        cycles: &mut impl Extend<Cycle<'h>>,
     ) {
-        let mut found = Vec::new();
+        let mut found = SmallVec::new();
         walk::Walk::run(history, timeline, symbols, now, &mut self.walk, &mut found);
-        for found in &found {
-            cycles.push(Cycle::derive(found, history, timeline, now, excused(found.key)));
-        }
+        let derived =
+            |found: &walk::Found<'h>| Cycle::derive(found, history, timeline, now, excused(found.key));
+        cycles.extend(found.iter().map(derived));
     }
 }

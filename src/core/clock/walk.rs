@@ -3,6 +3,8 @@
 //! The walk decides only what the marks and attributes decide: when a cycle starts, ends, is reopened, under which
 //! rule. When it is due is worked out afterwards (`due.rs`), because no due time moves a start or an end.
 
+use smallvec::SmallVec;
+
 use crate::core::clock::config::{Pick, Reopen};
 use crate::core::clock::history::{ClockHistory, Relevance};
 use crate::core::clock::policy::{Clock, Roles};
@@ -83,7 +85,7 @@ pub(super) struct Walk<'h, 't> {
     history: &'h ClockHistory,
     timeline: &'t Timeline,
     symbols: &'t Symbols,
-    cycles: &'t mut Vec<Found<'h>>,
+    cycles: &'t mut SmallVec<[Found<'h>; 1]>,
     /// The final mark that closed the case, until it is reopened (K7).
     finished: bool,
 }
@@ -97,7 +99,7 @@ impl<'h, 't> Walk<'h, 't> {
         symbols: &'t Symbols,
         now: Instant,
         scratch: &mut WalkScratch,
-        cycles: &'t mut Vec<Found<'h>>,
+        cycles: &'t mut SmallVec<[Found<'h>; 1]>,
     ) {
         cycles.clear();
         let points = &mut scratch.points;

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::core::clock::{Cycle, Deriver, History, Ring, RingAt, State};
 use crate::core::engine::case::{Case, Fired, Memory, Status};
 use crate::core::engine::changes::{
     CaseKey, Cause, Changes, Crossing, CycleChange, CycleId, Remark, Retraction, RetractionReason, Verdict,
 };
-use crate::core::model::Symbols;
+use crate::core::model::{Sym, Symbols};
 use crate::core::time::{Instant, Span};
 
 /// What a step is about.
@@ -24,6 +26,8 @@ pub(super) struct Step {
 }
 
 pub(super) struct Judge<'a> {
+    /// The name of the case, once something is told of it.
+    pub(super) key: Option<CaseKey>,
     pub(super) history: &'a History,
     pub(super) symbols: &'a Symbols,
     pub(super) deriver: &'a mut Deriver,
@@ -36,9 +40,9 @@ impl Judge<'_> {
     /// Judges one case and sets its next wake-up.
     pub(super) fn judge(&mut self, case: &mut Case, step: Step) {
         let mut wake = case.timeline.next_entry_after(step.now).unwrap_or(Instant::MAX);
-        let mut cycles: Vec<Cycle<'_>> = Vec::new();
+        let mut cycles = SmallVec::<[Cycle<'_>; 2]>::new();
         let mut known = std::mem::take(&mut case.cycles).into_vec();
-        let mut kept: Vec<Memory> = Vec::with_capacity(known.len() + 1);
+        let mut kept: Vec<Memory> = Vec::with_capacity(known.len().max(2));
         let history = self.history;
         for clock in history.clocks_on(case.kind) {
             cycles.clear();
@@ -60,17 +64,16 @@ impl Judge<'_> {
         case.wake = wake;
     }
 
-    fn id(&self, case: &Case, cycle: &Cycle<'_>) -> CycleId {
-        CycleId {
-            case: case_key(case, self.symbols),
-            clock: self.symbols.name(cycle.clock).clone(),
-            key: cycle.key,
-        }
+    fn id(&mut self, case: &Case, clock: Sym, key: u64) -> CycleId {
+        let symbols = self.symbols;
+        let case = self.key.get_or_insert_with(|| case_key(case, symbols)).clone();
+        CycleId { case, clock: symbols.name(clock).clone(), key }
     }
 
     fn begin(&mut self, case: &Case, cycle: &Cycle<'_>) -> Memory {
+        let id = self.id(case, cycle.clock, cycle.key);
         self.changes.cycles.push(CycleChange {
-            cycle: self.id(case, cycle),
+            cycle: id.clone(),
             from: None,
             to: Some(cycle.state),
             start: cycle.start,
@@ -78,8 +81,7 @@ impl Judge<'_> {
             end: cycle.end,
         });
         if cycle.state == State::Unreachable {
-            let cycle = self.id(case, cycle);
-            self.changes.remarks.push(Remark::Unreachable { cycle });
+            self.changes.remarks.push(Remark::Unreachable { cycle: id });
         }
         Memory {
             key: cycle.key,
@@ -102,8 +104,9 @@ impl Judge<'_> {
         wake: &mut Instant,
     ) -> Memory {
         if memory.told != Some(cycle.state) {
+            let id = self.id(case, cycle.clock, cycle.key);
             self.changes.cycles.push(CycleChange {
-                cycle: self.id(case, cycle),
+                cycle: id,
                 from: memory.told,
                 to: Some(cycle.state),
                 start: cycle.start,
@@ -115,8 +118,9 @@ impl Judge<'_> {
         let overdue = cycle.overdue_since(step.until);
         if memory.overdue && !memory.retracted && cycle.overdue_since(step.now).is_none() {
             memory.retracted = true;
+            let id = self.id(case, cycle.clock, cycle.key);
             self.changes.retractions.push(Retraction {
-                cycle: self.id(case, cycle),
+                cycle: id,
                 at: step.now,
                 reason: step.reason,
                 due: cycle.due,
@@ -222,8 +226,9 @@ impl Judge<'_> {
         verdict: Verdict,
         step: Step,
     ) {
+        let id = self.id(case, cycle.clock, cycle.key);
         self.changes.crossings.push(Crossing {
-            cycle: self.id(case, cycle),
+            cycle: id,
             ring: ring.at,
             ring_name: self.symbols.name(ring.name).clone(),
             arm,
@@ -236,11 +241,7 @@ impl Judge<'_> {
 
     /// A late or corrected entry, or a reload, shows that the cycle never was.
     fn vanished(&mut self, case: &Case, mut memory: Memory, step: Step) -> Option<Memory> {
-        let cycle = CycleId {
-            case: case_key(case, self.symbols),
-            clock: self.symbols.name(memory.clock).clone(),
-            key: memory.key,
-        };
+        let cycle = self.id(case, memory.clock, memory.key);
         if memory.overdue && !memory.retracted {
             memory.retracted = true;
             let (cycle, at, reason) = (cycle.clone(), step.now, step.reason);

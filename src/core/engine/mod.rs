@@ -54,7 +54,8 @@ pub struct Engine {
     history: History,
     cases: Vec<Option<Box<Case>>>,
     free: Vec<u32>,
-    index: HashTable<u32>,
+    /// The cases by name: a digest of it, and the number.
+    index: HashTable<(u32, u32)>,
     timers: Timers,
     now: Instant,
     uncovered: BTreeSet<(Arc<str>, i16)>,
@@ -329,12 +330,14 @@ impl Engine {
     }
 
     fn find(&self, source: Sym, kind: Sym, id: &str) -> Option<u32> {
-        let same = |n: &u32| {
-            self.cases[*n as usize]
-                .as_deref()
-                .is_some_and(|c| c.source == source && c.kind == kind && c.timeline.id() == id)
+        let digest = digest(source, kind, id);
+        let same = |(d, n): &(u32, u32)| {
+            *d == digest
+                && self.cases[*n as usize]
+                    .as_deref()
+                    .is_some_and(|c| c.source == source && c.kind == kind && c.timeline.id() == id)
         };
-        self.index.find(hash_case(source, kind, id), same).copied()
+        self.index.find(spread(digest), same).map(|(_, n)| *n)
     }
 
     fn find_or_insert(&mut self, source: Sym, kind: Sym, id: &str) -> u32 {
@@ -351,7 +354,7 @@ impl Engine {
     }
 
     fn insert(&mut self, case: Case) -> u32 {
-        let hash = hash_case(case.source, case.kind, case.timeline.id());
+        let digest = digest(case.source, case.kind, case.timeline.id());
         let number = match self.free.pop() {
             Some(number) => {
                 self.cases[number as usize] = Some(Box::new(case));
@@ -362,18 +365,15 @@ impl Engine {
                 (self.cases.len() - 1) as u32
             }
         };
-        let cases = &self.cases;
-        self.index.insert_unique(hash, number, |n| {
-            cases[*n as usize].as_deref().map_or(0, |c| hash_case(c.source, c.kind, c.timeline.id()))
-        });
+        self.index.insert_unique(spread(digest), (digest, number), |(d, _)| spread(*d));
         number
     }
 
     fn remove(&mut self, number: u32) {
         let Some(case) = self.cases[number as usize].take() else { return };
         self.timers.cancel(case.wake, number);
-        let hash = hash_case(case.source, case.kind, case.timeline.id());
-        if let Ok(entry) = self.index.find_entry(hash, |n| *n == number) {
+        let digest = digest(case.source, case.kind, case.timeline.id());
+        if let Ok(entry) = self.index.find_entry(spread(digest), |(_, n)| *n == number) {
             entry.remove();
         }
         self.free.push(number);
@@ -383,6 +383,7 @@ impl Engine {
         let Some(mut case) = self.cases[number as usize].take() else { return };
         let before = case.wake;
         let mut judge = Judge {
+            key: None,
             history: &self.history,
             symbols: &self.symbols,
             deriver: &mut self.deriver,
@@ -426,7 +427,13 @@ impl Engine {
     }
 }
 
-fn hash_case(source: Sym, kind: Sym, id: &str) -> u64 {
+fn digest(source: Sym, kind: Sym, id: &str) -> u32 {
     let names = ((source.index() as u64) << 32) | kind.index() as u64;
-    hash64(id.as_bytes()) ^ names.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    let wide = hash64(id.as_bytes()) ^ names.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (wide ^ (wide >> 32)) as u32
+}
+
+/// The table takes its place from the low bits and its tag from the high ones.
+fn spread(digest: u32) -> u64 {
+    u64::from(digest).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
