@@ -6,6 +6,8 @@ pub const PREFIX: &str = "builtin:";
 /// Name below `config/`, and text. A new file is one line here.
 static FILES: &[(&str, &str)] = &[
     ("shiftbell.toml", include_str!("../../config/shiftbell.toml")),
+    ("calendars/cn_holidays.toml", include_str!("../../config/calendars/cn_holidays.toml")),
+    ("calendars/desks.toml", include_str!("../../config/calendars/desks.toml")),
     ("policies/handbook.toml", include_str!("../../config/policies/handbook.toml")),
     ("examples/olist.toml", include_str!("../../config/examples/olist.toml")),
     ("examples/shop.toml", include_str!("../../config/examples/shop.toml")),
