@@ -1,5 +1,8 @@
 //! One file a verb.
 
+pub mod check;
+pub mod config;
+
 /// Reads the arguments, runs the verb, and answers with the exit code.
 pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS

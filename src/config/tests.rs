@@ -529,3 +529,34 @@ proptest! {
         prop_assert!(loaded.settings().is_some() || loaded.report().has_errors());
     }
 }
+
+/// Any settings at all: whatever TOML can say.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct Anything(serde_json::Value);
+
+#[test]
+fn the_files_inside_the_program_load_without_a_complaint() {
+    let names: Vec<&str> = builtin::names().collect();
+    assert!(names.len() >= 6, "{names:?}");
+    for name in names {
+        let main = format!("{}{name}", builtin::PREFIX);
+        let loaded = load::<Anything>(Path::new(&main), &BTreeMap::new());
+        assert_eq!(loaded.report().to_string(), "", "{name}");
+    }
+    let loaded = load::<Anything>(Path::new("builtin:shiftbell.toml"), &BTreeMap::new());
+    assert_eq!(loaded.files().count(), 4);
+    let settings = &loaded.settings().expect("settings").0;
+    assert_eq!(settings["desk"]["shift"].as_array().map(Vec::len), Some(3));
+    assert!(settings["clock"].as_array().is_some_and(|clocks| clocks.len() >= 18));
+    assert!(settings["calendars"]["platform-desk"].is_object());
+    for clock in settings["clock"].as_array().into_iter().flatten() {
+        assert!(clock["title"].is_string(), "{clock}");
+        if let Some(calendar) = clock["calendar"].as_str() {
+            assert!(settings["calendars"][calendar].is_object(), "{clock}");
+        }
+        let ways =
+            ["target", "by", "deadline", "every"].iter().filter(|key| clock.get(**key).is_some()).count();
+        assert!(ways == 1 || (clock.get("target").is_some() && clock.get("deadline").is_some()), "{clock}");
+    }
+}
