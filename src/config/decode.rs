@@ -82,6 +82,14 @@ impl de::Error for Fault {
 
 /// What serde expects, in the words of whoever writes the file.
 fn plain_words(expected: &str) -> String {
+    // `a tuple of size 2`, `an array of length 2`, `tuple struct Interval with 2 elements`
+    if expected.starts_with("a tuple of")
+        || expected.starts_with("an array of")
+        || expected.starts_with("tuple struct ")
+    {
+        let length = expected.split(' ').rev().find(|word| word.parse::<usize>().is_ok());
+        return length.map_or_else(|| "a list".to_owned(), |n| format!("a list of {n}"));
+    }
     let known = match expected {
         "a string" | "string" | "str" => "a text in quotes",
         "a boolean" => "true or false",
@@ -96,10 +104,7 @@ fn plain_words(expected: &str) -> String {
         "i16" => "a whole number from -32768 to 32767",
         "i32" => "a whole number from -2147483648 to 2147483647",
         "f32" | "f64" | "a float" => "a number",
-        "a tuple of size 2" => "a list of 2",
-        "an array of length 2" => "a list of 2",
         other if other.starts_with("struct ") => "a table",
-        other if other.starts_with("tuple struct ") => "a list",
         other if other.starts_with("enum ") || other == "string or map" => "a name or a table with one key",
         other => other,
     };

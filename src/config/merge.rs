@@ -3,14 +3,19 @@
 //! - Tables are merged key by key.
 //! - Of the same key in two files, the one in the *including* file wins; two files of which neither includes the
 //!   other contradict each other, which is an error that names both places.
-//! - Lists of tables (`[[clock]]`, `[[overlay]]`) are put one after another, the including file's **first**: among
+//! - Lists of tables (`[[clock]]`, `[[desk.shift]]`) are put one after another, the including file's **first**: among
 //!   entries of one name the first that matches applies (`sla_semantics` P1), so what a desk writes itself overrides
 //!   what it includes.
+//! - In `[[overlay]]` it is the last that wins, because overlays are laid one over the other in the order of the
+//!   file; so the including file's come **last** there. Either way the outer file has its say.
 //! - Any other list, an empty one as well, is replaced as a whole by the including file's: `clock = []` takes
 //!   nothing over.
 
 use crate::config::tree::{Node, Origin, Value};
 use crate::core::problem::Step;
+
+/// The lists at the top whose later entries win over earlier ones.
+const LAST_WINS: &[&str] = &["overlay"];
 
 /// The same key in two files of which neither includes the other.
 #[derive(Debug)]
@@ -52,9 +57,13 @@ pub(crate) fn merge(
             }
         }
         (Value::List(items), Value::List(more)) if of_tables(items) && of_tables(&more) => {
-            // Before whatever the incoming file includes, even when another file brought that in first.
+            // Beside whatever the incoming file includes, even when another file brought that in first.
             let included = |item: &Node| precedence(order, &item.origin, &incoming.origin) == Some(true);
-            let at = items.iter().position(included).unwrap_or(items.len());
+            let last_wins = matches!(path.as_slice(), [Step::Key(key)] if LAST_WINS.contains(&key.as_str()));
+            let at = match last_wins {
+                true => items.iter().rposition(included).map_or(items.len(), |last| last + 1),
+                false => items.iter().position(included).unwrap_or(items.len()),
+            };
             items.splice(at..at, more);
         }
         (present, value) => match wins {

@@ -163,7 +163,7 @@ fn every_kind_of_mistake_has_its_words() {
     check(
         "a list where a table is wanted",
         "channels = []\n[[clock]]\nname = [1]\ntarget = \"5m\"\n",
-        "a.toml:3:1: desk.channels: unknown key, expected one of `id`, `seats`, `open` (error)\na.toml:5:1: clock[0].name: found a list, expected a text in quotes (error)",
+        "a.toml:3:1: desk.channels: unknown key, expected one of `id`, `seats`, `open` (error)\na.toml:5:1: clock[0].name: found a list of 1, expected a text in quotes (error)",
     );
     check(
         "an upper-case table",
@@ -206,7 +206,7 @@ fn a_list_of_pairs_is_told_once() {
     let body = "hours = [[\"09:00\", 12], [\"1\"], [\"09:00\", \"12:00\"]]\n[desk]\nid = \"d\"\n";
     insta::assert_snapshot!(report_of(&[("a.toml", body)], &[]), @r"
     a.toml:1:20: hours[0][1]: found `12`, expected a text in quotes (error)
-    a.toml:1:25: hours[1]: found a list, expected a list of 2 (error)
+    a.toml:1:25: hours[1]: found a list of 1, expected a list of 2 (error)
     2 errors in 1 place
     ");
 }
@@ -232,6 +232,34 @@ fn includes_merge_and_the_including_file_wins() {
     let place = loaded.locate(&KeyPath(vec![Step::from("clock"), Step::from(3), Step::from("name")]));
     assert_eq!(place.to_string().replace(&folder, ""), "p/three.toml:5:1");
     assert_eq!(loaded.files().count(), 4);
+}
+
+#[test]
+fn where_the_last_entry_wins_the_including_file_comes_last() {
+    let files: &[(&str, &[u8])] = &[
+        (
+            "main.toml",
+            b"include = [\"one.toml\", \"two.toml\"]\n[[overlay]]\nn = \"own\"\n[[clock]]\nn = \"own\"\n",
+        ),
+        ("one.toml", b"include = [\"two.toml\"]\n[[overlay]]\nn = \"one\"\n[[clock]]\nn = \"one\"\n"),
+        ("two.toml", b"[[overlay]]\nn = \"two\"\n[[clock]]\nn = \"two\"\n"),
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, bytes) in files {
+        std::fs::write(folder.path().join(name), bytes).expect("a file");
+    }
+    let loaded = load::<Anything>(&folder.path().join("main.toml"), &BTreeMap::new());
+    let settings = &loaded.settings().expect("settings").0;
+    let names = |list: &str| -> Vec<String> {
+        settings[list]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|e| e["n"].as_str().unwrap_or("").to_owned())
+            .collect()
+    };
+    assert_eq!(names("clock"), ["own", "one", "two"]);
+    assert_eq!(names("overlay"), ["two", "one", "own"]);
 }
 
 #[test]

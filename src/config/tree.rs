@@ -119,7 +119,7 @@ impl Node {
         original
     }
 
-    /// The value as a reader should see it in a message; lists and tables only by their size.
+    /// The value as a reader should see it in a message; of a list only its length.
     pub(crate) fn shown(&self) -> String {
         const SHOWN: usize = 60;
         match &self.value {
@@ -131,7 +131,7 @@ impl Node {
             Value::Real(number) => format!("`{number}`"),
             Value::Bool(yes) => format!("`{yes}`"),
             Value::List(items) if items.is_empty() => "an empty list".to_owned(),
-            Value::List(_) => "a list".to_owned(),
+            Value::List(items) => format!("a list of {}", items.len()),
             Value::Table(_) => "a table".to_owned(),
         }
     }
