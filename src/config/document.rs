@@ -82,7 +82,8 @@ fn plain_value(file: usize, value: &DeValue<'_>, at: usize, errors: &mut Vec<Syn
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Value::Integer(number),
             Err(_) => {
-                errors.push(SyntaxError { at, text: format!("found `{number}`, a number beyond 64 bits") });
+                // Without the number: it may be a secret.
+                errors.push(SyntaxError { at, text: "found a whole number beyond 64 bits".to_owned() });
                 Value::Integer(0)
             }
         },
