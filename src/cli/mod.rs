@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub mod calendar;
 pub mod check;
 pub mod config;
 

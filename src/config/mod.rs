@@ -15,6 +15,7 @@ pub mod builtin;
 mod decode;
 mod document;
 pub mod environment;
+pub mod ics;
 mod include;
 mod loaded;
 mod merge;

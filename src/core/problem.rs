@@ -103,6 +103,11 @@ impl Problems {
         self.list.iter().any(|p| p.severity == Severity::Error)
     }
 
+    /// How many errors have been noted: a section that noted none itself leaves it as it was.
+    pub fn error_count(&self) -> usize {
+        self.list.iter().filter(|p| p.severity == Severity::Error).count()
+    }
+
     /// How many have been noted.
     pub fn count(&self) -> usize {
         self.list.len()

@@ -1,1 +1,432 @@
-//! (being built)
+//! The desk engine: the only door of the core.
+//!
+//! ```text
+//! let changes = engine.observe(&observation, now);   // or command, receipt, advance
+//! store.commit(&changes);                            // all or nothing
+//! wake_at(engine.next_wake());
+//! ```
+//!
+//! It has no clock, no I/O and no randomness: the same inputs give the same answers, to the byte. Work follows
+//! events, not open cases: each case has one entry in the timer queue, its next threshold.
+//!
+//! An observation is judged up to the millisecond before `now`; what is due at this very instant waits for
+//! [`Engine::advance`], so that everything observed at one instant is in before anybody is rung.
+
+mod case;
+mod changes;
+#[cfg(test)]
+mod examples;
+mod judge;
+#[cfg(test)]
+mod laws;
+mod reload;
+mod snapshot;
+mod timers;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use crate::core::calendar::Era;
+use crate::core::clock::{Cycle, Deriver, History, Policy, PolicyConfig, ReloadMode, State};
+use crate::core::model::{MergeScratch, Observation, Scalar, Sym, Symbols, Timeline, hash64};
+use crate::core::problem::Problems;
+use crate::core::time::{Instant, Span};
+
+use case::Case;
+use judge::{Judge, Step, case_key, outrank};
+use timers::Timers;
+
+pub use changes::{
+    CaseKey, CaseNumber, Cause, Changes, Crossing, CycleChange, CycleId, Refused, Remark, Retraction,
+    RetractionReason, Verdict,
+};
+pub use reload::{Move, ReloadDifference};
+pub use snapshot::{CaseRow, Snapshot};
+
+/// The engine of one desk.
+#[derive(Debug)]
+pub struct Engine {
+    desk: Arc<str>,
+    era: Era,
+    symbols: Symbols,
+    history: History,
+    cases: Vec<Option<Box<Case>>>,
+    free: Vec<u32>,
+    index: HashTable<u32>,
+    timers: Timers,
+    now: Instant,
+    uncovered: BTreeSet<(Arc<str>, i16)>,
+    deriver: Deriver,
+    scratch: MergeScratch,
+}
+
+/// Something a person or the daemon wants of the engine.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Take a cycle out of the count. Who may do so, and the reason, are the alerting room's affair.
+    Excuse {
+        /// The case.
+        case: CaseKey,
+        /// The clock.
+        clock: String,
+        /// The start of the cycle; `None` for the newest.
+        start: Option<Instant>,
+    },
+    /// A new policy (`sla_semantics` §9).
+    Reload {
+        /// It.
+        policy: Box<PolicyConfig>,
+        /// What it does to running cycles.
+        mode: ReloadMode,
+        /// For `retroactive`: since when. `None`: since each cycle's start.
+        since: Option<Instant>,
+    },
+}
+
+/// What a channel answered. Channels come with the alerting room; until then a receipt only keeps time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The message it is about.
+    pub message: String,
+}
+
+/// A case, for whoever wants to look at it.
+pub struct CaseView<'e> {
+    engine: &'e Engine,
+    case: &'e Case,
+}
+
+impl CaseView<'_> {
+    /// Its name.
+    pub fn key(&self) -> CaseKey {
+        case_key(self.case, &self.engine.symbols)
+    }
+
+    /// Its timeline.
+    pub fn timeline(&self) -> &Timeline {
+        &self.case.timeline
+    }
+
+    /// The value of an attribute at `t` (T6).
+    pub fn value_at(&self, attribute: &str, t: Instant) -> Option<Scalar<'_>> {
+        self.case.timeline.value_at(self.engine.symbols.get(attribute)?, t)
+    }
+
+    /// Its cycles as they are at `now`, clock by clock.
+    pub fn cycles(&self, now: Instant) -> Vec<Cycle<'_>> {
+        let mut cycles = Vec::new();
+        let mut deriver = Deriver::default();
+        for clock in self.engine.history.clocks_on(self.case.kind) {
+            let excused =
+                |key| self.case.cycles.iter().any(|m| m.excused && m.key == key && m.clock == clock.name);
+            deriver.derive(clock, &self.case.timeline, &self.engine.symbols, now, excused, &mut cycles);
+        }
+        cycles
+    }
+}
+
+impl Engine {
+    /// The longest id of a case, in bytes.
+    pub const LONGEST_ID: usize = 200;
+
+    /// An engine without cases under a policy.
+    ///
+    /// # Errors
+    /// Every problem of the policy.
+    pub fn new(
+        desk: &str,
+        policy: &PolicyConfig,
+        now: Option<Instant>,
+        era: Era,
+        problems: &mut Problems,
+    ) -> Option<Engine> {
+        let mut symbols = Symbols::new();
+        let policy = Policy::compile(policy, &mut symbols, now, era, problems)?;
+        Some(Engine {
+            desk: desk.into(),
+            era,
+            symbols,
+            history: History::new(Arc::new(policy)),
+            cases: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            timers: Timers::default(),
+            now: Instant::MIN,
+            uncovered: BTreeSet::new(),
+            deriver: Deriver::default(),
+            scratch: MergeScratch::default(),
+        })
+    }
+
+    /// The desk it is the engine of.
+    pub fn desk(&self) -> &Arc<str> {
+        &self.desk
+    }
+
+    /// The names it uses.
+    pub fn symbols(&self) -> &Symbols {
+        &self.symbols
+    }
+
+    /// The policies it has gone by.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The last `now` it was given.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// How many cases it holds.
+    pub fn case_count(&self) -> usize {
+        self.cases.len() - self.free.len()
+    }
+
+    /// Takes in what a source says of a case.
+    pub fn observe(&mut self, observation: &Observation<'_>, now: Instant) -> Changes {
+        let mut changes = Changes::default();
+        let now = self.reach(now, &mut changes);
+        let (source, kind) = match self.admit(observation) {
+            Ok(names) => names,
+            Err(refused) => {
+                changes.refused = Some(refused);
+                return changes;
+            }
+        };
+        let number = self.find_or_insert(source, kind, &observation.id);
+        let Some(case) = self.cases[number as usize].as_deref_mut() else { return changes };
+        let first_seen = case.timeline.first_seen();
+        changes.merge = case.timeline.merge(observation, now, &mut self.symbols, &mut self.scratch);
+        if changes.merge.changed == 0 && case.timeline.first_seen() == first_seen {
+            return changes;
+        }
+        changes.cases.push(CaseNumber(number));
+        let step = Step { now, until: now - Span::MILLISECOND, reason: RetractionReason::LateEntry };
+        self.judge(number, step, &mut changes);
+        outrank(&mut changes.crossings);
+        changes
+    }
+
+    /// Lets time pass: records every threshold up to and including `now`, each at its own instant (W3).
+    pub fn advance(&mut self, now: Instant) -> Changes {
+        let mut changes = Changes::default();
+        let now = self.reach(now, &mut changes);
+        while let Some((_, number)) = self.timers.first_until(now) {
+            let first = changes.crossings.len();
+            changes.cases.push(CaseNumber(number));
+            // Instants in order: every wake-up of the case is judged as of its own instant, so that one long step
+            // records what many small ones would (L7); only the last is as of now.
+            loop {
+                let wake = self.cases[number as usize].as_deref().map_or(Instant::MAX, |c| c.wake);
+                if wake > now {
+                    break;
+                }
+                let step = Step { now: wake, until: wake, reason: RetractionReason::LateEntry };
+                self.judge(number, step, &mut changes);
+            }
+            for crossing in &mut changes.crossings[first..] {
+                if let Verdict::Rung { late_by, .. } = &mut crossing.verdict {
+                    *late_by += now.since(crossing.recorded_at);
+                }
+                crossing.recorded_at = now;
+            }
+            outrank(&mut changes.crossings[first..]);
+        }
+        changes
+    }
+
+    /// Does what a person or the daemon asks.
+    ///
+    /// # Errors
+    /// The command is refused as a whole; nothing has changed.
+    pub fn command(&mut self, command: &Command, now: Instant) -> Result<Changes, Refused> {
+        let mut changes = Changes::default();
+        let now = self.reach(now, &mut changes);
+        match command {
+            Command::Excuse { case, clock, start } => {
+                self.excuse(case, clock, *start, now, &mut changes)?;
+            }
+            Command::Reload { policy, mode, since } => {
+                self.reload(policy, *mode, *since, now, &mut changes)?;
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Takes in what a channel answered.
+    pub fn receipt(&mut self, _receipt: &Receipt, now: Instant) -> Changes {
+        let mut changes = Changes::default();
+        self.reach(now, &mut changes);
+        changes
+    }
+
+    /// When [`Engine::advance`] has something to do (W1); `None` while nothing is ahead.
+    pub fn next_wake(&self) -> Option<Instant> {
+        self.timers.first()
+    }
+
+    /// A case by name.
+    pub fn case(&self, source: &str, kind: &str, id: &str) -> Option<CaseView<'_>> {
+        let number = self.find(self.symbols.get(source)?, self.symbols.get(kind)?, id)?;
+        self.view(CaseNumber(number))
+    }
+
+    /// A case by number.
+    pub fn view(&self, number: CaseNumber) -> Option<CaseView<'_>> {
+        let case = self.cases.get(number.0 as usize)?.as_deref()?;
+        Some(CaseView { engine: self, case })
+    }
+
+    /// Every case in memory, in no meaningful order.
+    pub fn views(&self) -> impl Iterator<Item = CaseView<'_>> {
+        self.cases.iter().filter_map(|c| Some(CaseView { engine: self, case: c.as_deref()? }))
+    }
+
+    /// Lets cases leave memory in which nothing is open and nothing has happened since `before`; the store has their
+    /// rows, and [`Engine::restore`] brings one back. Answers how many left.
+    pub fn forget_settled(&mut self, before: Instant) -> usize {
+        let mut forgotten = 0;
+        for number in 0..self.cases.len() {
+            let settled = self.cases[number].as_deref().is_some_and(|case| {
+                case.wake == Instant::MAX
+                    && case.timeline.last_change().is_none_or(|t| t < before)
+                    && case.cycles.iter().all(|m| !m.told.is_some_and(State::is_open))
+            });
+            if settled {
+                self.remove(number as u32);
+                forgotten += 1;
+            }
+        }
+        forgotten
+    }
+
+    /// W5: time never goes back in here.
+    fn reach(&mut self, now: Instant, changes: &mut Changes) -> Instant {
+        if now < self.now {
+            changes.clock_went_back = true;
+        } else {
+            self.now = now;
+        }
+        self.now
+    }
+
+    fn admit(&mut self, observation: &Observation<'_>) -> Result<(Sym, Sym), Refused> {
+        let mut name = |what, text: &str| {
+            if text.is_empty() || text.len() > Symbols::LONGEST {
+                return Err(Refused::Name { what, length: text.len(), most: Symbols::LONGEST });
+            }
+            self.symbols.intern(text).ok_or(Refused::TooManyNames)
+        };
+        let names = (name("the source", &observation.source)?, name("the kind", &observation.kind)?);
+        if observation.id.is_empty() || observation.id.len() > Engine::LONGEST_ID {
+            let length = observation.id.len();
+            return Err(Refused::Name { what: "the id", length, most: Engine::LONGEST_ID });
+        }
+        Ok(names)
+    }
+
+    fn find(&self, source: Sym, kind: Sym, id: &str) -> Option<u32> {
+        let same = |n: &u32| {
+            self.cases[*n as usize]
+                .as_deref()
+                .is_some_and(|c| c.source == source && c.kind == kind && c.timeline.id() == id)
+        };
+        self.index.find(hash_case(source, kind, id), same).copied()
+    }
+
+    fn find_or_insert(&mut self, source: Sym, kind: Sym, id: &str) -> u32 {
+        match self.find(source, kind, id) {
+            Some(number) => number,
+            None => self.insert(Case {
+                source,
+                kind,
+                timeline: Timeline::new(id),
+                cycles: Box::default(),
+                wake: Instant::MAX,
+            }),
+        }
+    }
+
+    fn insert(&mut self, case: Case) -> u32 {
+        let hash = hash_case(case.source, case.kind, case.timeline.id());
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.cases[number as usize] = Some(Box::new(case));
+                number
+            }
+            None => {
+                self.cases.push(Some(Box::new(case)));
+                (self.cases.len() - 1) as u32
+            }
+        };
+        let cases = &self.cases;
+        self.index.insert_unique(hash, number, |n| {
+            cases[*n as usize].as_deref().map_or(0, |c| hash_case(c.source, c.kind, c.timeline.id()))
+        });
+        number
+    }
+
+    fn remove(&mut self, number: u32) {
+        let Some(case) = self.cases[number as usize].take() else { return };
+        self.timers.cancel(case.wake, number);
+        let hash = hash_case(case.source, case.kind, case.timeline.id());
+        if let Ok(entry) = self.index.find_entry(hash, |n| *n == number) {
+            entry.remove();
+        }
+        self.free.push(number);
+    }
+
+    fn judge(&mut self, number: u32, step: Step, changes: &mut Changes) {
+        let Some(mut case) = self.cases[number as usize].take() else { return };
+        let before = case.wake;
+        let mut judge = Judge {
+            history: &self.history,
+            symbols: &self.symbols,
+            deriver: &mut self.deriver,
+            uncovered: &mut self.uncovered,
+            changes,
+        };
+        judge.judge(&mut case, step);
+        self.timers.rearm(before, case.wake, number);
+        self.cases[number as usize] = Some(case);
+    }
+
+    fn excuse(
+        &mut self,
+        key: &CaseKey,
+        clock: &str,
+        start: Option<Instant>,
+        now: Instant,
+        changes: &mut Changes,
+    ) -> Result<(), Refused> {
+        let names = self.symbols.get(&key.source).zip(self.symbols.get(&key.kind));
+        let number = names.and_then(|(source, kind)| self.find(source, kind, &key.id));
+        let number = number.ok_or(Refused::NoSuchCase)?;
+        let no_such = || Refused::NoSuchCycle { clock: clock.to_owned() };
+        let view = self.view(CaseNumber(number)).ok_or(Refused::NoSuchCase)?;
+        let clock_name = self.symbols.get(clock).ok_or_else(no_such)?;
+        let wanted = view
+            .cycles(now)
+            .iter()
+            .rev()
+            .find(|c| c.clock == clock_name && start.is_none_or(|start| c.start == start))
+            .map(|c| c.key)
+            .ok_or_else(no_such)?;
+        let case = self.cases[number as usize].as_deref_mut().ok_or(Refused::NoSuchCase)?;
+        let memory = case.cycles.iter_mut().find(|m| m.clock == clock_name && m.key == wanted);
+        memory.ok_or_else(no_such)?.excused = true;
+        changes.cases.push(CaseNumber(number));
+        let step = Step { now, until: now - Span::MILLISECOND, reason: RetractionReason::LateEntry };
+        self.judge(number, step, changes);
+        outrank(&mut changes.crossings);
+        Ok(())
+    }
+}
+
+fn hash_case(source: Sym, kind: Sym, id: &str) -> u64 {
+    let names = ((source.index() as u64) << 32) | kind.index() as u64;
+    hash64(id.as_bytes()) ^ names.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}

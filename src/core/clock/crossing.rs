@@ -1,0 +1,101 @@
+//! When each ring of a cycle is crossed (`sla_semantics` §7).
+
+use crate::core::clock::due::{Cycle, Flow};
+use crate::core::clock::policy::Promise;
+use crate::core::clock::ring::{Measure, Ring, RingAt};
+use crate::core::time::{Instant, Span};
+
+impl Cycle<'_> {
+    /// The instant at which `ring` is crossed under the terms that decide, if it is to be. For `due` that is the
+    /// first millisecond after due (K24). Whether the cycle ended before is the caller's to ask.
+    pub fn crossing(&self, ring: &Ring) -> Option<Instant> {
+        let instant = match ring.at {
+            RingAt::Percent(percent) => self.share(percent)?,
+            RingAt::Before(distance, measure) => {
+                let due = self.due?;
+                let ahead = match measure {
+                    Measure::Open => self.decisive().terms.calendar.back(due, distance.0)?,
+                    Measure::Wall => due - distance.0,
+                };
+                ahead.max(self.start).max(self.moved_at)
+            }
+            RingAt::Due => return Some(self.due? + Span::MILLISECOND),
+            RingAt::After(distance, measure) => {
+                let due = self.due?;
+                match measure {
+                    Measure::Open => self.running_after(due, distance)?,
+                    Measure::Wall => due + distance,
+                }
+            }
+        };
+        self.unpaused(instant)
+    }
+
+    /// The first instant at which `percent` of the target is consumed, counted under the target that decides: what
+    /// was crossed under an earlier target is on record, and is armed again when it lies ahead once more (H4).
+    fn share(&self, percent: u8) -> Option<Instant> {
+        let decisive = self.decisive();
+        let by_length = matches!(decisive.terms.promise, Promise::Within { target: Some(_), .. });
+        // H5: promises without a length of their own go by the open time between start and due.
+        let bound_by_deadline = match (decisive.deadline, self.due) {
+            (Some(deadline), Some(due)) => deadline <= due,
+            _ => false,
+        };
+        let Some(target) = decisive.target.filter(|_| !bound_by_deadline && by_length) else {
+            let due = self.due?;
+            let open = decisive.terms.calendar.elapsed(self.start, due);
+            let share = open.percent(percent);
+            let at = if share.is_zero() { due } else { decisive.terms.calendar.add(self.start, share)? };
+            return Some(at.max(self.start));
+        };
+        let share = target.percent(percent);
+        // Since when this target counts.
+        let since = self.segments[..=self.decisive]
+            .iter()
+            .rposition(|s| s.retargeted && s.target == Some(target))
+            .filter(|_| self.segments.iter().any(|s| s.target != Some(target)))
+            .unwrap_or(0);
+        for segment in &self.segments[since..] {
+            if segment.consumed >= share {
+                return Some(segment.from);
+            }
+            if segment.flow == Flow::Running {
+                let reached = segment.terms.calendar.add(segment.from, share.less(segment.consumed))?;
+                if reached <= segment.to {
+                    return Some(reached);
+                }
+            }
+        }
+        None
+    }
+
+    /// The first instant at which the clock has run for `distance` since `from`.
+    fn running_after(&self, from: Instant, distance: Span) -> Option<Instant> {
+        let mut left = distance;
+        for segment in self.segments.iter().filter(|s| s.to > from && s.flow == Flow::Running) {
+            let start = segment.from.max(from);
+            let reached = segment.terms.calendar.add(start, left)?;
+            if reached <= segment.to {
+                return Some(reached);
+            }
+            left = left.less(segment.terms.calendar.elapsed(start, segment.to));
+        }
+        None
+    }
+
+    /// H3: a paused cycle crosses nothing; what would fall into a pause is crossed when it ends.
+    fn unpaused(&self, t: Instant) -> Option<Instant> {
+        let here = self.segments.partition_point(|s| s.from <= t).saturating_sub(1);
+        let first = self.segments[here];
+        // Reached exactly when the pause began: it was reached before the pause.
+        if first.flow == Flow::Running || (first.from == t && here > 0 && self.was_reached_at(here)) {
+            return Some(t);
+        }
+        let resumed = self.segments[here..].iter().find(|s| s.flow == Flow::Running)?;
+        Some(resumed.from)
+    }
+
+    fn was_reached_at(&self, place: usize) -> bool {
+        self.segments[place - 1].flow == Flow::Running
+    }
+}

@@ -1,0 +1,366 @@
+//! From marks to cycles (`sla_semantics` §5): one walk over the timeline of a case, for one clock.
+//!
+//! The walk decides only what the marks and attributes decide: when a cycle starts, ends, is reopened, under which
+//! rule. When it is due is worked out afterwards (`due.rs`), because no due time moves a start or an end.
+
+use crate::core::clock::config::{Pick, Reopen};
+use crate::core::clock::history::{ClockHistory, Relevance};
+use crate::core::clock::policy::{Clock, Roles};
+use crate::core::model::{Content, Entry, Symbols, Timeline, hash64};
+use crate::core::time::Instant;
+
+use super::history::ReloadMode;
+
+/// A cycle as the marks give it.
+#[derive(Debug)]
+pub(super) struct Found<'h> {
+    /// Its identity in the clock and case (K15).
+    pub(super) key: u64,
+    pub(super) start: Instant,
+    /// The entry that started it, by place among the entries of the timeline.
+    pub(super) start_entry: usize,
+    pub(super) end: Option<Ending>,
+    /// From a stop to the reopening after it (K8).
+    pub(super) gaps: Vec<(Instant, Instant)>,
+    /// The version that counts from the start.
+    version: usize,
+    /// Which version counts from a later instant on.
+    pub(super) switches: Vec<(Instant, usize)>,
+    /// What it goes by now.
+    pub(super) held: Held<'h>,
+    /// What it went by at its start.
+    pub(super) held_at_start: Held<'h>,
+    /// Started by a reopening, which may have a target of its own (K9).
+    pub(super) reopened: bool,
+}
+
+/// The clock version and the rule in it that a cycle goes by. A rule whose `when` no longer matches is kept with the
+/// version it belongs to (P6).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held<'h> {
+    pub(super) clock: &'h Clock,
+    pub(super) rule: &'h super::policy::Rule,
+}
+
+/// How and when a cycle ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ending {
+    pub(super) at: Instant,
+    pub(super) how: How,
+    /// By an attribute that became true; its becoming false reopens.
+    by_attribute: bool,
+}
+
+/// What ended a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    Stop,
+    Cancel,
+    Supersede,
+}
+
+/// One thing that may matter to a clock, in the order of T8.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    at: Instant,
+    order: u8,
+    /// An entry of the timeline, or a version of the clock.
+    place: usize,
+}
+
+const RELOAD: u8 = 0;
+const ATTRIBUTE: u8 = 1;
+/// Marks come after; their parts order them among themselves.
+const MARK: u8 = 2;
+
+/// Working space of the walk, kept between calls.
+#[derive(Debug, Default)]
+pub(super) struct WalkScratch {
+    points: Vec<Point>,
+}
+
+pub(super) struct Walk<'h, 't> {
+    history: &'h ClockHistory,
+    timeline: &'t Timeline,
+    symbols: &'t Symbols,
+    cycles: &'t mut Vec<Found<'h>>,
+    /// The final mark that closed the case, until it is reopened (K7).
+    finished: bool,
+}
+
+impl<'h, 't> Walk<'h, 't> {
+    /// The cycles of the case for this clock, from everything known up to and including `now`, in the order of
+    /// their starts.
+    pub(super) fn run(
+        history: &'h ClockHistory,
+        timeline: &'t Timeline,
+        symbols: &'t Symbols,
+        now: Instant,
+        scratch: &mut WalkScratch,
+        cycles: &'t mut Vec<Found<'h>>,
+    ) {
+        cycles.clear();
+        let points = &mut scratch.points;
+        points.clear();
+        for (place, entry) in timeline.all_entries().iter().enumerate() {
+            if entry.at > now {
+                break;
+            }
+            let order = match history.relevance(entry.name) {
+                Relevance::None => continue,
+                Relevance::Attribute => ATTRIBUTE,
+                Relevance::Mark(order) => MARK + order,
+            };
+            if !entry.is_removed() {
+                points.push(Point { at: entry.at, order, place });
+            }
+        }
+        for (place, version) in history.versions.iter().enumerate().skip(1) {
+            if version.from <= now {
+                points.push(Point { at: version.from, order: RELOAD, place });
+            }
+        }
+        points.sort_by(|a, b| {
+            (a.at, a.order).cmp(&(b.at, b.order)).then_with(|| {
+                if a.order < MARK {
+                    return a.place.cmp(&b.place);
+                }
+                let entries = timeline.all_entries();
+                let text = |p: &Point| {
+                    let entry = &entries[p.place];
+                    (timeline.reference(entry).unwrap_or(""), &**symbols.name(entry.name))
+                };
+                text(a).cmp(&text(b))
+            })
+        });
+        let mut walk = Walk { history, timeline, symbols, cycles, finished: false };
+        for point in points.iter() {
+            match point.order {
+                RELOAD => walk.reload(point.place, point.at),
+                ATTRIBUTE => walk.attribute(point.place, point.at),
+                _ => walk.mark(point.place, point.at),
+            }
+        }
+        let attached = history.attached_at();
+        if attached > Instant::MIN {
+            cycles.retain(|c| c.end.is_none_or(|e| e.at > attached));
+        }
+    }
+
+    fn open(&mut self) -> Option<&mut Found<'h>> {
+        self.cycles.last_mut().filter(|c| c.end.is_none())
+    }
+
+    fn end(&mut self, at: Instant, how: How, by_attribute: bool) {
+        if let Some(cycle) = self.open() {
+            cycle.end = Some(Ending { at, how, by_attribute });
+        }
+    }
+
+    /// R5: the reload is an entry of every open case.
+    fn reload(&mut self, place: usize, at: Instant) {
+        let version = &self.history.versions[place];
+        let timeline = self.timeline;
+        let Some(cycle) = self.cycles.last_mut().filter(|c| c.end.is_none()) else { return };
+        let Some(clock) = &version.clock else {
+            // R4: without its clock a cycle goes on under the last version, or is cancelled.
+            if cycle.held.rule.cancel_on_removal {
+                self.end(at, How::Cancel, false);
+            }
+            return;
+        };
+        let since = match version.mode {
+            ReloadMode::NewOnly => return,
+            ReloadMode::FromNow => at,
+            ReloadMode::Retroactive => version.since.unwrap_or(cycle.start).max(cycle.start),
+        };
+        cycle.switches.retain(|(from, _)| *from < since);
+        cycle.switches.push((since, place));
+        match clock.rule_at(timeline, at) {
+            Some(rule) => cycle.held = Held { clock, rule },
+            None if cycle.held.rule.cancel_on_mismatch => self.end(at, How::Cancel, false),
+            None => {}
+        }
+    }
+
+    fn attribute(&mut self, place: usize, at: Instant) {
+        let timeline = self.timeline;
+        let value = |name| timeline.value_at(name, at);
+        let Some(cycle) = self.cycles.last_mut() else { return };
+        if let Some(ending) = cycle.end {
+            let holds =
+                |c: &Option<_>| c.as_ref().is_some_and(|c: &super::condition::Condition| c.holds(value));
+            let rule = cycle.held.rule;
+            let over = holds(&rule.stop_when) || holds(&rule.cancel_when);
+            if ending.by_attribute && !over && rule.reopen != Reopen::Ignore {
+                self.reopen(place, at);
+            }
+            return;
+        }
+        if let Some(clock) = self.history.versions[cycle.version_at(at)].clock.as_deref() {
+            match clock.rule_at(timeline, at) {
+                Some(rule) => cycle.held = Held { clock, rule },
+                None if cycle.held.rule.cancel_on_mismatch => {
+                    return self.end(at, How::Cancel, false);
+                }
+                None => {}
+            }
+        }
+        let rule = cycle.held.rule;
+        let holds = |c: &Option<super::condition::Condition>| c.as_ref().is_some_and(|c| c.holds(value));
+        if holds(&rule.stop_when) {
+            self.end(at, How::Stop, true);
+        } else if holds(&rule.cancel_when) || (rule.pick == Pick::OldestOpen && holds(&rule.closed)) {
+            // A question in a case that is closed without an answer: as K13.
+            self.end(at, How::Cancel, true);
+        }
+    }
+
+    fn mark(&mut self, place: usize, at: Instant) {
+        let open = self.open().map(|c| c.held);
+        let Some(held) = open.or_else(|| self.held_at(at)).or_else(|| self.cycles.last().map(|c| c.held))
+        else {
+            return;
+        };
+        let rule = held.rule;
+        let roles = rule.roles(self.timeline.all_entries()[place].name);
+        let is_open = open.is_some();
+        let mut reset = false;
+        if roles.has(Roles::RESET) && is_open {
+            self.end(at, How::Supersede, false);
+            self.start(held, place, at, false);
+            reset = true;
+        }
+        if roles.has(Roles::REOPEN) {
+            self.finished = false;
+            if self.open().is_none() && !self.cycles.is_empty() {
+                self.reopen(place, at);
+            }
+        }
+        if roles.has(Roles::START) && !reset && self.may_start(held, at) {
+            self.end(at, How::Supersede, false);
+            self.start(held, place, at, false);
+        }
+        if roles.has(Roles::STOP) && self.open().is_some() {
+            self.end(at, How::Stop, false);
+            if rule.recurring {
+                self.start(held, place, at, false);
+            }
+        }
+        if roles.has(Roles::CANCEL) {
+            self.end(at, How::Cancel, false);
+        }
+        if roles.has(Roles::FINAL) {
+            self.finished = true;
+        }
+    }
+
+    /// What a cycle that starts at `at` would go by.
+    fn held_at(&self, at: Instant) -> Option<Held<'h>> {
+        // A clock that is gone starts nothing.
+        let clock = self.history.versions.get(self.history.version_at(at))?.clock.as_deref()?;
+        clock.rule_at(self.timeline, at).map(|rule| Held { clock, rule })
+    }
+
+    fn may_start(&mut self, held: Held<'h>, at: Instant) -> bool {
+        let timeline = self.timeline;
+        let rule = held.rule;
+        let picked = match rule.pick {
+            Pick::First if rule.recurring => self.open().is_none(),
+            Pick::First => self.cycles.is_empty(),
+            Pick::OldestOpen => self.open().is_none(),
+            Pick::Last => true,
+        };
+        if !picked {
+            return false;
+        }
+        // `when` is judged at the start, so a rule that only carried on an older cycle starts none.
+        let applies = self.held_at(at).is_some_and(|now| std::ptr::eq(now.rule, rule));
+        if !applies {
+            return false;
+        }
+        let value = |name| timeline.value_at(name, at);
+        // K7. A question in a case that was closed before must still be answered: for replies only what the very
+        // first snapshot said counts, which is how an old closed case is imported.
+        let closed = match rule.pick {
+            Pick::OldestOpen => {
+                timeline.first_seen() > at && rule.closed.as_ref().is_some_and(|c| c.holds(value))
+            }
+            Pick::First | Pick::Last => self.finished || rule.closed.as_ref().is_some_and(|c| c.holds(value)),
+        };
+        !closed && !rule.stop_when.as_ref().is_some_and(|c| c.holds(value))
+    }
+
+    fn start(&mut self, held: Held<'h>, place: usize, at: Instant, reopened: bool) {
+        let version = self.history.version_at(at);
+        self.cycles.push(Found {
+            key: self.key(&self.timeline.all_entries()[place]),
+            start: at,
+            start_entry: place,
+            end: None,
+            gaps: Vec::new(),
+            version,
+            switches: Vec::new(),
+            held,
+            held_at_start: held,
+            reopened,
+        });
+    }
+
+    /// K8–K11.
+    fn reopen(&mut self, place: usize, at: Instant) {
+        let Some(cycle) = self.cycles.last_mut() else { return };
+        let Some(ending) = cycle.end else { return };
+        let (held, rule) = (cycle.held, cycle.held.rule);
+        let soon = rule.reopen_within.is_none_or(|within| at.since(ending.at) <= within);
+        match rule.reopen {
+            Reopen::Ignore => {}
+            Reopen::Continue if ending.how == How::Stop && soon => {
+                cycle.gaps.push((ending.at, at));
+                cycle.end = None;
+                let now_in_force = self.history.version_at(at);
+                if self.history.versions[now_in_force].clock.is_some()
+                    && cycle.version_at(at) != now_in_force
+                    && self.history.versions[now_in_force].mode != ReloadMode::NewOnly
+                {
+                    // A reload while it was ended left it alone (R1); from here on it counts.
+                    cycle.switches.push((at, now_in_force));
+                }
+            }
+            Reopen::Continue | Reopen::NewCycle => self.start(held, place, at, true),
+        }
+    }
+
+    /// K15: the clock and case are known, so the entry names the cycle: its name, and its reference or, for a mark
+    /// that may come again without one, its instant.
+    fn key(&self, entry: &Entry) -> u64 {
+        let name = self.symbols.name(entry.name);
+        let mut bytes = [0u8; Symbols::LONGEST + 24];
+        let mut len = 0;
+        let mut put = |part: &[u8]| {
+            let part = &part[..part.len().min(bytes.len() - len)];
+            bytes[len..len + part.len()].copy_from_slice(part);
+            len += part.len();
+        };
+        put(name.as_bytes());
+        put(&[0]);
+        match self.timeline.reference(entry) {
+            Some(reference) => put(&hash64(reference.as_bytes()).to_le_bytes()),
+            None if self.symbols.is_single(entry.name) && self.timeline.content(entry) == Content::Mark => {}
+            None => put(&entry.at.as_millis().to_le_bytes()),
+        }
+        hash64(&bytes[..len])
+    }
+}
+
+impl Found<'_> {
+    /// The version that counts at `t`.
+    pub(super) fn version_at(&self, t: Instant) -> usize {
+        self.switches.iter().rev().find(|(from, _)| *from <= t).map_or(self.version, |(_, v)| *v)
+    }
+
+    /// How long the cycle stood ended between a stop and a reopening.
+    pub(super) fn is_in_gap(&self, t: Instant) -> bool {
+        self.gaps.iter().any(|(from, to)| *from <= t && t < *to)
+    }
+}

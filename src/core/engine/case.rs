@@ -1,0 +1,73 @@
+//! A case as the engine holds it, and what it remembers of its cycles.
+//!
+//! Everything about a cycle is derived; what is remembered beside the timeline is which rings have fired, what was
+//! told of it last, and whether a person excused it (W4).
+
+use crate::core::clock::State;
+use crate::core::model::{Sym, Timeline};
+use crate::core::time::Instant;
+
+/// A case in memory.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) source: Sym,
+    pub(super) kind: Sym,
+    pub(super) timeline: Timeline,
+    pub(super) cycles: Box<[Memory]>,
+    /// Its entry in the timer queue; [`Instant::MAX`] for none.
+    pub(super) wake: Instant,
+}
+
+/// What is remembered of one cycle.
+#[derive(Clone, Debug)]
+pub(super) struct Memory {
+    pub(super) key: u64,
+    pub(super) clock: Sym,
+    /// The state that was told last; `None` for a cycle that turned out never to have been, and is remembered because
+    /// its `due` has rung: should it come back, it does not ring again (L12).
+    pub(super) told: Option<State>,
+    /// Overdue was recorded.
+    pub(super) overdue: bool,
+    /// ... and taken back.
+    pub(super) retracted: bool,
+    /// A person took it out of the count.
+    pub(super) excused: bool,
+    pub(super) fired: Box<[Fired]>,
+}
+
+/// What is remembered of one ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fired {
+    pub(super) ring: Sym,
+    /// How often it was crossed.
+    pub(super) arm: u8,
+    pub(super) status: Status,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Crossed, and done with.
+    Done,
+    /// Crossed, and lies ahead again (H4).
+    ArmedAgain,
+    /// Crossed, and rings when the calendar opens (H7).
+    Held,
+}
+
+impl Memory {
+    pub(super) fn fired(&self, ring: Sym) -> Option<Fired> {
+        self.fired.iter().find(|f| f.ring == ring).copied()
+    }
+
+    pub(super) fn set(&mut self, fired: Fired) {
+        match self.fired.iter_mut().find(|f| f.ring == fired.ring) {
+            Some(known) => *known = fired,
+            None => {
+                let mut all = Vec::with_capacity(self.fired.len() + 1);
+                all.extend_from_slice(&self.fired);
+                all.push(fired);
+                self.fired = all.into_boxed_slice();
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Reloading the policy while cases are open (`sla_semantics` §9).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::core::clock::{Deriver, Epoch, History, Policy, PolicyConfig, ReloadMode, State};
+use crate::core::engine::changes::{CaseNumber, Changes, CycleId, Refused, RetractionReason};
+use crate::core::engine::judge::{Step, case_key, outrank};
+use crate::core::engine::{Case, Engine};
+use crate::core::problem::{Problems, Severity};
+use crate::core::time::{Instant, Span};
+
+/// What a reload would do, told before it is applied (R3).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReloadDifference {
+    /// By clock.
+    pub clocks: BTreeMap<Arc<str>, ClockDifference>,
+    /// The ten largest moves of a due time, the largest first.
+    pub largest: Vec<Move>,
+}
+
+/// What a reload would do to the open cycles of one clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockDifference {
+    /// Open cycles looked at.
+    pub open: usize,
+    /// Due times that come nearer.
+    pub earlier: usize,
+    /// Due times that move away.
+    pub later: usize,
+    /// Cycles that become overdue at once.
+    pub overdue: usize,
+    /// Cycles that were overdue and no longer are.
+    pub relieved: usize,
+    /// Cycles that are cancelled.
+    pub cancelled: usize,
+    /// Cycles that begin.
+    pub begun: usize,
+}
+
+/// A due time that moves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Move {
+    /// The cycle.
+    pub cycle: CycleId,
+    /// Due before.
+    pub from: Instant,
+    /// Due after.
+    pub to: Instant,
+}
+
+impl Move {
+    /// How far it moves.
+    pub fn distance(&self) -> Span {
+        self.to.since(self.from).max(self.from.since(self.to))
+    }
+}
+
+impl Engine {
+    /// What a reload at `now` would change (R3). Nothing is applied.
+    ///
+    /// # Errors
+    /// The new policy has errors.
+    pub fn preview_reload(
+        &mut self,
+        policy: &PolicyConfig,
+        mode: ReloadMode,
+        since: Option<Instant>,
+        now: Instant,
+    ) -> Result<ReloadDifference, Refused> {
+        let policy = self.compile(policy, now)?;
+        let mut trial = History::default();
+        for epoch in self.history.epochs() {
+            trial.push(epoch.clone());
+        }
+        trial.push(Epoch { from: now, mode, since, policy });
+        let mut difference = ReloadDifference::default();
+        let mut deriver = Deriver::default();
+        for case in self.cases.iter().filter_map(|c| c.as_deref()) {
+            self.compare(case, &trial, now, &mut deriver, &mut difference);
+        }
+        difference
+            .largest
+            .sort_by(|a, b| b.distance().cmp(&a.distance()).then_with(|| a.cycle.cmp(&b.cycle)));
+        difference.largest.truncate(10);
+        Ok(difference)
+    }
+
+    fn compare(
+        &self,
+        case: &Case,
+        trial: &History,
+        now: Instant,
+        deriver: &mut Deriver,
+        difference: &mut ReloadDifference,
+    ) {
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        let excused = |key| case.cycles.iter().any(|m| m.excused && m.key == key);
+        for clock in self.history.clocks_on(case.kind) {
+            deriver.derive(clock, &case.timeline, &self.symbols, now, excused, &mut old);
+        }
+        for clock in trial.clocks_on(case.kind) {
+            deriver.derive(clock, &case.timeline, &self.symbols, now, excused, &mut new);
+        }
+        for after in &new {
+            let before = old.iter().find(|c| c.clock == after.clock && c.key == after.key);
+            if before.is_none_or(|b| !b.state.is_open()) && !after.state.is_open() {
+                continue;
+            }
+            let name = self.symbols.name(after.clock);
+            let counts = difference.clocks.entry(name.clone()).or_default();
+            counts.open += 1;
+            let Some(before) = before else {
+                counts.begun += 1;
+                counts.overdue += usize::from(after.state == State::Overdue);
+                continue;
+            };
+            counts.cancelled += usize::from(before.state.is_open() && after.state == State::Cancelled);
+            counts.overdue += usize::from(before.state != State::Overdue && after.state == State::Overdue);
+            counts.relieved += usize::from(
+                before.state == State::Overdue && after.state.is_open() && after.state != State::Overdue,
+            );
+            if let (Some(from), Some(to)) = (before.due, after.due) {
+                counts.earlier += usize::from(to < from);
+                counts.later += usize::from(to > from);
+                if from != to {
+                    let case = case_key(case, &self.symbols);
+                    let cycle = CycleId { case, clock: name.clone(), key: after.key };
+                    difference.largest.push(Move { cycle, from, to });
+                }
+            }
+        }
+        if difference.largest.len() > 10_000 {
+            difference.largest.sort_by_key(|m| std::cmp::Reverse(m.distance()));
+            difference.largest.truncate(10);
+        }
+    }
+
+    pub(super) fn reload(
+        &mut self,
+        policy: &PolicyConfig,
+        mode: ReloadMode,
+        since: Option<Instant>,
+        now: Instant,
+        changes: &mut Changes,
+    ) -> Result<(), Refused> {
+        // L10: an identical policy changes nothing.
+        if mode == ReloadMode::FromNow && self.history.current().is_some_and(|p| p.config() == policy) {
+            return Ok(());
+        }
+        let policy = self.compile(policy, now)?;
+        self.history.push(Epoch { from: now, mode, since, policy });
+        let first_seen = self.cases.iter().filter_map(|c| c.as_deref()).map(|c| c.timeline.oldest());
+        self.history.prune(first_seen.min().unwrap_or(now));
+        let step = Step { now, until: now - Span::MILLISECOND, reason: RetractionReason::Reload };
+        for number in 0..self.cases.len() as u32 {
+            let first = changes.crossings.len();
+            let told = changes.cycles.len() + changes.retractions.len() + first;
+            let wake = self.cases[number as usize].as_deref().map(|c| c.wake);
+            self.judge(number, step, changes);
+            outrank(&mut changes.crossings[first..]);
+            let after = changes.cycles.len() + changes.retractions.len() + changes.crossings.len();
+            if after > told || self.cases[number as usize].as_deref().map(|c| c.wake) != wake {
+                changes.cases.push(CaseNumber(number));
+            }
+        }
+        Ok(())
+    }
+
+    fn compile(&mut self, policy: &PolicyConfig, now: Instant) -> Result<Arc<Policy>, Refused> {
+        let mut problems = Problems::new();
+        match Policy::compile(policy, &mut self.symbols, Some(now), self.era, &mut problems) {
+            Some(policy) => Ok(Arc::new(policy)),
+            None => {
+                let mut problems = problems.into_vec();
+                problems.retain(|p| p.severity == Severity::Error);
+                Err(Refused::Policy(problems))
+            }
+        }
+    }
+}

@@ -1,0 +1,505 @@
+//! The timeline of a case: the merge of everything that was observed of it (`sla_semantics` §4).
+//!
+//! A desk holds a million of these, so an entry is 32 bytes and a case two allocations: its entries, sorted by
+//! instant, and its texts (id, references, text values) in one block.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::model::{Mark, Observation, Sym, Symbols, Value};
+use crate::core::time::{Instant, Span};
+
+/// What one case did so far, as far as we know.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    texts: Box<[u8]>,
+    entries: Box<[Entry]>,
+    first_seen: Instant,
+}
+
+/// One entry of a timeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// A mark: its instant. An attribute or deadline: since when it holds.
+    pub at: Instant,
+    revision: i64,
+    /// By tag: nothing, a deadline's instant, a number, or the place of a text.
+    value: u64,
+    /// The place of the reference text, 0 for none.
+    reference: u32,
+    /// The name of the mark or attribute.
+    pub name: Sym,
+    tag: Tag,
+    removed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Tag {
+    Bool,
+    Int,
+    Real,
+    Text,
+    Deadline,
+    Mark,
+}
+
+impl Entry {
+    /// Whether the platform said that it is no longer there (T5).
+    pub fn is_removed(&self) -> bool {
+        self.removed
+    }
+}
+
+/// How an entry counts for the clocks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Content<'a> {
+    /// Something happened at [`Entry::at`].
+    Mark,
+    /// Since [`Entry::at`] the platform's deadline is this instant.
+    Deadline(Instant),
+    /// Since [`Entry::at`] the attribute has this value.
+    Attribute(Scalar<'a>),
+}
+
+/// The value of an attribute at an instant.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar<'a> {
+    /// Yes or no.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number with a fraction.
+    Real(f64),
+    /// A text.
+    Text(&'a str),
+}
+
+/// An entry as it is kept, names and texts written out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedEntry {
+    at: i64,
+    revision: i64,
+    name: String,
+    reference: String,
+    value: SavedValue,
+    removed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum SavedValue {
+    Mark,
+    Deadline(i64),
+    Bool(bool),
+    Int(i64),
+    Real(f64),
+    Text(String),
+}
+
+/// What merging an observation did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Merge {
+    /// Entries that are new or other than before.
+    pub changed: u32,
+    /// Entries that were known already (T2).
+    pub duplicates: u32,
+    /// Entries that contradict a known one of the same revision (T3).
+    pub conflicts: u32,
+    /// Entries refused because they lie more than 24 h ahead (T7).
+    pub future: u32,
+    /// Entries refused because their instant is implausible (before 2000 or after 2096).
+    pub implausible: u32,
+    /// Entries refused because a name or text is too long, a number is not finite, or the case is full.
+    pub refused: u32,
+}
+
+impl Merge {
+    /// Adds the counts of another merge.
+    pub fn add(&mut self, other: Merge) {
+        self.changed += other.changed;
+        self.duplicates += other.duplicates;
+        self.conflicts += other.conflicts;
+        self.future += other.future;
+        self.implausible += other.implausible;
+        self.refused += other.refused;
+    }
+}
+
+/// Working space for merging, kept between calls so that a merge allocates only what a case keeps.
+#[derive(Debug, Default)]
+pub struct MergeScratch {
+    entries: Vec<Entry>,
+    texts: Vec<u8>,
+    /// A text was replaced, so that the old one lies unused.
+    replaced: bool,
+}
+
+impl MergeScratch {
+    /// Drops texts that nothing points to any more.
+    fn compact(&mut self) {
+        let old = std::mem::take(&mut self.texts);
+        put_text(&mut self.texts, text_at(&old, 0));
+        for entry in &mut self.entries {
+            if entry.reference != 0 {
+                entry.reference = put_text(&mut self.texts, text_at(&old, entry.reference));
+            }
+            if entry.tag == Tag::Text {
+                entry.value = u64::from(put_text(&mut self.texts, text_at(&old, entry.value as u32)));
+            }
+        }
+        self.replaced = false;
+    }
+}
+
+/// The key of an entry (T1–T3): which known entry a new one is the same as.
+struct Key<'a> {
+    name: Sym,
+    tag: Tag,
+    reference: Option<&'a str>,
+    /// Part of the key for attributes, deadlines, and repeated marks without a reference.
+    at: Option<Instant>,
+}
+
+impl Timeline {
+    /// The most entries of one case; more are refused and counted.
+    pub const MOST_ENTRIES: usize = 4_096;
+    /// The longest text value or reference in bytes; longer ones are refused and counted.
+    pub const LONGEST_TEXT: usize = 2_000;
+    /// How far ahead of now an entry may lie (T7).
+    pub const AHEAD: Span = Span::DAY;
+
+    /// An empty timeline of the case `id`.
+    pub fn new(id: &str) -> Timeline {
+        let mut texts = Vec::with_capacity(id.len() + 2);
+        // Ids are bounded by the engine's door; the length always fits.
+        put_text(&mut texts, id);
+        Timeline { texts: texts.into_boxed_slice(), entries: Box::default(), first_seen: Instant::MAX }
+    }
+
+    /// The platform's id of the case.
+    pub fn id(&self) -> &str {
+        text_at(&self.texts, 0)
+    }
+
+    /// The earliest `as_of` of all its observations. What that first snapshot said is taken to have held since the
+    /// case began: nothing older is known.
+    pub fn first_seen(&self) -> Instant {
+        self.first_seen
+    }
+
+    /// Every entry that is not removed, ordered by instant, attributes and deadlines before marks at the same
+    /// instant.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter().filter(|e| !e.removed)
+    }
+
+    /// Every entry, the removed ones included, by the place that a cycle names its start with.
+    pub fn all_entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What an entry says.
+    pub fn content(&self, entry: &Entry) -> Content<'_> {
+        match entry.tag {
+            Tag::Mark => Content::Mark,
+            Tag::Deadline => Content::Deadline(Instant::from_millis(entry.value as i64)),
+            Tag::Bool => Content::Attribute(Scalar::Bool(entry.value != 0)),
+            Tag::Int => Content::Attribute(Scalar::Int(entry.value as i64)),
+            Tag::Real => Content::Attribute(Scalar::Real(f64::from_bits(entry.value))),
+            Tag::Text => Content::Attribute(Scalar::Text(text_at(&self.texts, entry.value as u32))),
+        }
+    }
+
+    /// The platform's id of the message or scan, if the entry has one.
+    pub fn reference(&self, entry: &Entry) -> Option<&str> {
+        (entry.reference != 0).then(|| text_at(&self.texts, entry.reference))
+    }
+
+    /// The value of the attribute at `t` (T6): that of the newest snapshot not after `t`, or, before any, what the
+    /// first snapshot of the case said.
+    pub fn value_at(&self, name: Sym, t: Instant) -> Option<Scalar<'_>> {
+        let named = || self.entries().filter(|e| e.name == name);
+        let found = named().rfind(|e| e.at <= t).or_else(|| named().find(|e| e.at == self.first_seen))?;
+        match self.content(found) {
+            Content::Attribute(value) => Some(value),
+            Content::Mark | Content::Deadline(_) => None,
+        }
+    }
+
+    /// The first instant after `now` at which an entry begins to count (T7).
+    pub fn next_entry_after(&self, now: Instant) -> Option<Instant> {
+        let after = self.entries.partition_point(|e| e.at <= now);
+        self.entries[after..].iter().find(|e| !e.removed).map(|e| e.at)
+    }
+
+    /// The newest instant of any entry.
+    pub fn last_change(&self) -> Option<Instant> {
+        self.entries.last().map(|e| e.at)
+    }
+
+    /// The oldest instant it holds, that of its first snapshot included.
+    pub fn oldest(&self) -> Instant {
+        self.entries.first().map_or(self.first_seen, |e| e.at.min(self.first_seen))
+    }
+
+    /// The entries as they are kept, names and texts written out.
+    pub fn save(&self, symbols: &Symbols) -> Vec<SavedEntry> {
+        let saved = |entry: &Entry| SavedEntry {
+            at: entry.at.as_millis(),
+            revision: entry.revision,
+            name: symbols.name(entry.name).to_string(),
+            reference: self.reference(entry).unwrap_or_default().to_owned(),
+            value: match entry.tag {
+                Tag::Mark => SavedValue::Mark,
+                Tag::Deadline => SavedValue::Deadline(entry.value as i64),
+                Tag::Bool => SavedValue::Bool(entry.value != 0),
+                Tag::Int => SavedValue::Int(entry.value as i64),
+                Tag::Real => SavedValue::Real(f64::from_bits(entry.value)),
+                Tag::Text => SavedValue::Text(text_at(&self.texts, entry.value as u32).to_owned()),
+            },
+            removed: entry.removed,
+        };
+        self.entries.iter().map(saved).collect()
+    }
+
+    /// The timeline that [`Timeline::save`] wrote; `None` when a name or text is too long.
+    pub fn load(
+        id: &str,
+        first_seen: Instant,
+        saved: &[SavedEntry],
+        symbols: &mut Symbols,
+    ) -> Option<Timeline> {
+        let mut texts = Vec::new();
+        put_text(&mut texts, id);
+        let mut entries = Vec::with_capacity(saved.len());
+        let fits = |text: &str| (text.len() <= Timeline::LONGEST_TEXT).then_some(());
+        for entry in saved.iter().take(Timeline::MOST_ENTRIES) {
+            let (tag, value) = match &entry.value {
+                SavedValue::Mark => (Tag::Mark, 0),
+                SavedValue::Deadline(at) => (Tag::Deadline, *at as u64),
+                SavedValue::Bool(yes) => (Tag::Bool, u64::from(*yes)),
+                SavedValue::Int(number) => (Tag::Int, *number as u64),
+                SavedValue::Real(number) => (Tag::Real, number.to_bits()),
+                SavedValue::Text(text) => {
+                    fits(text)?;
+                    (Tag::Text, u64::from(put_text(&mut texts, text)))
+                }
+            };
+            fits(&entry.reference)?;
+            let reference =
+                if entry.reference.is_empty() { 0 } else { put_text(&mut texts, &entry.reference) };
+            entries.push(Entry {
+                at: Instant::from_millis(entry.at),
+                revision: entry.revision,
+                value,
+                reference,
+                name: symbols.intern(&entry.name)?,
+                tag,
+                removed: entry.removed,
+            });
+        }
+        Some(Timeline { texts: texts.into_boxed_slice(), entries: entries.into_boxed_slice(), first_seen })
+    }
+
+    /// Bytes of heap this timeline holds beyond its texts.
+    pub fn heap_beyond_texts(&self) -> usize {
+        std::mem::size_of_val(&*self.entries)
+    }
+
+    /// Merges an observation made at `now`. Order, repetition and splitting of observations do not matter (T9).
+    pub fn merge(
+        &mut self,
+        observation: &Observation<'_>,
+        now: Instant,
+        symbols: &mut Symbols,
+        scratch: &mut MergeScratch,
+    ) -> Merge {
+        let mut merge = Merge::default();
+        if !observation.as_of.is_plausible() {
+            merge.implausible = (observation.marks.len() + observation.attributes.len()) as u32;
+            return merge;
+        }
+        scratch.entries.clear();
+        scratch.entries.extend_from_slice(&self.entries);
+        scratch.texts.clear();
+        scratch.texts.extend_from_slice(&self.texts);
+        let mut silent_change =
+            observation.as_of < self.first_seen && observation.as_of <= now + Timeline::AHEAD;
+        if silent_change {
+            self.first_seen = observation.as_of;
+        }
+        for mark in &observation.marks {
+            silent_change |= merge_mark(mark, observation, now, symbols, scratch, &mut merge);
+        }
+        for (name, value) in &observation.attributes {
+            silent_change |= merge_attribute(name, value, observation, now, symbols, scratch, &mut merge);
+        }
+        if merge.changed > 0 || silent_change {
+            if scratch.replaced {
+                scratch.compact();
+            }
+            scratch.entries.sort_by_key(|e| (e.at, e.tag == Tag::Mark));
+            self.entries = scratch.entries.as_slice().into();
+            self.texts = scratch.texts.as_slice().into();
+        }
+        merge
+    }
+}
+
+/// Answers whether only a revision rose, which must be kept but changes nothing.
+fn merge_mark(
+    mark: &Mark<'_>,
+    observation: &Observation<'_>,
+    now: Instant,
+    symbols: &mut Symbols,
+    scratch: &mut MergeScratch,
+    merge: &mut Merge,
+) -> bool {
+    let too_long = mark.reference.as_ref().is_some_and(|r| r.len() > Timeline::LONGEST_TEXT);
+    let Some(name) = symbols.intern(&mark.name).filter(|_| !too_long) else {
+        merge.refused += 1;
+        return false;
+    };
+    if !mark.at.is_plausible() {
+        merge.implausible += 1;
+        return false;
+    }
+    let reference = mark.reference.as_deref().filter(|r| !r.is_empty());
+    let is_deadline = symbols.is_deadline(name);
+    let at = if is_deadline { observation.as_of } else { mark.at };
+    if at > now + Timeline::AHEAD {
+        merge.future += 1;
+        return false;
+    }
+    let key = if is_deadline {
+        Key { name, tag: Tag::Deadline, reference, at: Some(at) }
+    } else {
+        let keyed_by_instant = reference.is_none() && !symbols.is_single(name);
+        Key { name, tag: Tag::Mark, reference, at: keyed_by_instant.then_some(at) }
+    };
+    let value = if is_deadline { mark.at.as_millis() as u64 } else { 0 };
+    put(key, at, value, mark.removed, observation.revision, scratch, merge)
+}
+
+fn merge_attribute(
+    name: &str,
+    value: &Value<'_>,
+    observation: &Observation<'_>,
+    now: Instant,
+    symbols: &mut Symbols,
+    scratch: &mut MergeScratch,
+    merge: &mut Merge,
+) -> bool {
+    let fits = match value {
+        Value::Text(text) => text.len() <= Timeline::LONGEST_TEXT,
+        Value::Real(number) => number.is_finite(),
+        Value::Bool(_) | Value::Int(_) => true,
+    };
+    let Some(name) = symbols.intern(name).filter(|_| fits) else {
+        merge.refused += 1;
+        return false;
+    };
+    if observation.as_of > now + Timeline::AHEAD {
+        merge.future += 1;
+        return false;
+    }
+    let (tag, bits) = match value {
+        Value::Bool(yes) => (Tag::Bool, u64::from(*yes)),
+        Value::Int(number) => (Tag::Int, *number as u64),
+        Value::Real(number) => (Tag::Real, number.to_bits()),
+        Value::Text(text) => (Tag::Text, u64::from(put_text(&mut scratch.texts, text))),
+    };
+    let before = scratch.texts.len();
+    let key = Key { name, tag, reference: None, at: Some(observation.as_of) };
+    let changed = merge.changed;
+    let silent = put(key, observation.as_of, bits, false, observation.revision, scratch, merge);
+    if let (Value::Text(text), true) = (value, merge.changed == changed && scratch.texts.len() == before) {
+        // Nothing points to the text that was put in advance.
+        scratch.texts.truncate(before - text.len() - 2);
+    }
+    silent
+}
+
+/// T1–T3 for one entry. Answers whether only a revision rose.
+fn put(
+    key: Key<'_>,
+    at: Instant,
+    value: u64,
+    removed: bool,
+    revision: i64,
+    scratch: &mut MergeScratch,
+    merge: &mut Merge,
+) -> bool {
+    let MergeScratch { entries, texts, replaced } = scratch;
+    let is_attribute = key.tag < Tag::Deadline;
+    let known = entries.iter_mut().find(|e| {
+        e.name == key.name
+            && (e.tag == key.tag || (is_attribute && e.tag < Tag::Deadline))
+            && key.at.is_none_or(|at| e.at == at)
+            && match key.reference {
+                Some(reference) => e.reference != 0 && text_at(texts, e.reference) == reference,
+                None => e.reference == 0,
+            }
+    });
+    let Some(known) = known else {
+        if entries.len() >= Timeline::MOST_ENTRIES {
+            merge.refused += 1;
+            return false;
+        }
+        let reference = key.reference.map_or(0, |text| put_text(texts, text));
+        entries.push(Entry { at, revision, value, reference, name: key.name, tag: key.tag, removed });
+        merge.changed += 1;
+        return false;
+    };
+    let same_value = known.tag == key.tag
+        && match key.tag {
+            Tag::Text => text_at(texts, known.value as u32) == text_at(texts, value as u32),
+            _ => known.value == value,
+        };
+    if same_value && known.at == at && known.removed == removed {
+        merge.duplicates += 1;
+        let rose = revision > known.revision;
+        known.revision = known.revision.max(revision);
+        return rose;
+    }
+    let wins = revision > known.revision
+        || (revision == known.revision && {
+            // Same revision, other content: a removal wins, then the smaller instant, then the smaller value, so
+            // that the order of arrival cannot matter (T3).
+            if removed == known.removed {
+                merge.conflicts += 1;
+            }
+            let rank = |tag: Tag, value: u64| match tag {
+                Tag::Int | Tag::Deadline => (tag, value ^ (1 << 63)),
+                _ => (tag, value),
+            };
+            let by_value = if key.tag == Tag::Text && known.tag == Tag::Text {
+                text_at(texts, value as u32).cmp(text_at(texts, known.value as u32))
+            } else {
+                rank(key.tag, value).cmp(&rank(known.tag, known.value))
+            };
+            known.removed.cmp(&removed).then(at.cmp(&known.at)).then(by_value).is_lt()
+        });
+    if !wins {
+        return false;
+    }
+    *replaced |= known.tag == Tag::Text;
+    (known.at, known.value, known.tag) = (at, value, key.tag);
+    (known.removed, known.revision) = (removed, revision);
+    merge.changed += 1;
+    false
+}
+
+/// Appends a text with its length before it and answers its place. Place 0 is the id of the case, so a place is
+/// never 0 for another text.
+fn put_text(texts: &mut Vec<u8>, text: &str) -> u32 {
+    let place = texts.len() as u32;
+    texts.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    texts.extend_from_slice(text.as_bytes());
+    place
+}
+
+fn text_at(texts: &[u8], place: u32) -> &str {
+    let place = place as usize;
+    let len = usize::from(u16::from_le_bytes([texts[place], texts[place + 1]]));
+    // Only whole texts are ever put in.
+    std::str::from_utf8(&texts[place + 2..place + 2 + len]).unwrap_or_default()
+}
