@@ -10,6 +10,9 @@
 //!
 //! `ARCHITECTURE.md` draws the map and says where to add a thing.
 
+// Only here: benchmarks and integration tests are crates of their own, and fail by panicking.
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+
 pub mod cli;
 pub mod config;
 pub mod core;

@@ -1,6 +1,8 @@
 //! One file a verb.
 
 pub mod calendar;
+pub mod check;
+pub mod config;
 
 /// Reads the arguments, runs the verb, and answers with the exit code.
 pub fn main() -> std::process::ExitCode {

@@ -100,9 +100,8 @@ pub(super) fn engine(text: &str) -> Engine {
 fn observation(line: &str) -> Observation<'static> {
     let mut words: Vec<&str> = line.split(' ').collect();
     let mut as_of = words.remove(0).to_owned();
-    if as_of.len() == 5 && as_of.as_bytes()[2] == b'-' {
-        as_of = format!("{as_of} {}", words.remove(0));
-    } else if as_of.len() == 10 {
+    // A date, with or without its year: the time of day is the next word.
+    if (as_of.len() == 5 && as_of.as_bytes()[2] == b'-') || as_of.len() == 10 {
         as_of = format!("{as_of} {}", words.remove(0));
     }
     let as_of = at(&as_of);

@@ -230,7 +230,7 @@ impl Engine {
             }
             for crossing in &mut changes.crossings[first..] {
                 if let Verdict::Rung { late_by, .. } = &mut crossing.verdict {
-                    *late_by = *late_by + now.since(crossing.recorded_at);
+                    *late_by += now.since(crossing.recorded_at);
                 }
                 crossing.recorded_at = now;
             }

@@ -1,0 +1,24 @@
+//! The files of `config/` that are inside the program, so that a bare binary can name them in `include`.
+
+/// What such a name begins with: `builtin:policies/handbook.toml`.
+pub const PREFIX: &str = "builtin:";
+
+/// Name below `config/`, and text. A new file is one line here.
+static FILES: &[(&str, &str)] = &[
+    ("shiftbell.toml", include_str!("../../config/shiftbell.toml")),
+    ("calendars/cn_holidays.toml", include_str!("../../config/calendars/cn_holidays.toml")),
+    ("calendars/desks.toml", include_str!("../../config/calendars/desks.toml")),
+    ("policies/handbook.toml", include_str!("../../config/policies/handbook.toml")),
+    ("examples/olist.toml", include_str!("../../config/examples/olist.toml")),
+    ("examples/shop.toml", include_str!("../../config/examples/shop.toml")),
+];
+
+/// The text of the file of this name, without the prefix.
+pub fn text(name: &str) -> Option<&'static str> {
+    FILES.iter().find(|(n, _)| *n == name).map(|(_, text)| *text)
+}
+
+/// The names of all of them, without the prefix.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|(name, _)| *name)
+}
