@@ -1,5 +1,7 @@
 //! One file a verb.
 
+pub mod replay;
+
 /// Reads the arguments, runs the verb, and answers with the exit code.
 pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS

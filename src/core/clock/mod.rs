@@ -1,1 +1,3 @@
-//! (being built)
+//! A promise: cycles, due times, and what is measured of them.
+
+pub mod metrics;
