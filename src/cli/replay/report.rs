@@ -5,6 +5,7 @@
 //! whole seconds (`…_s`), so that the same rows give the same bytes.
 
 pub mod compare;
+pub mod html;
 
 pub mod rings;
 pub mod show;

@@ -157,7 +157,7 @@ fn a_comparison_counts_what_moves() {
 }
 
 /// The report of `days` days, with a comparison, handed to `show`.
-fn with_document<R>(days: i64, show: impl FnOnce(&Document<'_>, &Frame) -> R) -> R {
+pub(super) fn with_document<R>(days: i64, show: impl FnOnce(&Document<'_>, &Frame) -> R) -> R {
     let frame = frame(days);
     let (rows, signals) = desk(days, 0);
     let (old_rows, old_signals) = desk(days, 25);
