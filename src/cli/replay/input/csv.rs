@@ -523,4 +523,20 @@ mod tests {
         let told: Vec<String> = problems.into_vec().iter().map(|p| p.path.to_string()).collect();
         assert_eq!(told, ["delimiter", "kind", "zone", "marks.pay_by", "deadlines.paying", "types.nobody"]);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_rows_make_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let text = [HEADER.as_bytes(), &bytes].concat();
+            let mut rejects = Rejects::new(false);
+            let _ = read_table(&"t".into(), &text[..], &config(), &BTreeSet::new(), &mut rejects).map(drop);
+        }
+
+        #[test]
+        fn no_instant_makes_it_panic(when in "[-0-9:T Z+.]{0,24}") {
+            let (table, rejects) = read(&format!("{HEADER}A,{when},,,,\n"));
+            let table = table.map_err(|e| proptest::test_runner::TestCaseError::fail(e.to_string()))?;
+            proptest::prop_assert_eq!(table.good + rejects.total(), 1);
+        }
+    }
 }

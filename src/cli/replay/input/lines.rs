@@ -253,4 +253,22 @@ mod tests {
         assert_eq!(lines.next_line().ok(), Some(Some(Line::TooLong)));
         assert!(lines.buffer.len() <= 2 * MAX_LINE);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_split_as_by_hand(
+            bytes in proptest::collection::vec(proptest::sample::select(b"ab \n\r\xEF\xBB\xBF".to_vec()), 0..60),
+            step in 1usize..9,
+        ) {
+            let whole = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+            let mut want = Vec::new();
+            for (number, line) in (1..).zip(whole.split(|b| *b == b'\n')) {
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                if line.iter().any(|b| !b.is_ascii_whitespace()) {
+                    want.push((number, Some(String::from_utf8_lossy(line).into_owned())));
+                }
+            }
+            proptest::prop_assert_eq!(read_all(&bytes, step), want);
+        }
+    }
 }

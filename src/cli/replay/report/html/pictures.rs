@@ -30,6 +30,8 @@ pub struct Panel {
     most_breaches: String,
     line: String,
     area: String,
+    /// An area is honest only above a scale that begins at nothing.
+    has_area: bool,
     goal_y: Option<i64>,
     bars: Vec<Bar>,
     ticks: Vec<Tick>,
@@ -50,7 +52,7 @@ struct Tick {
     label: String,
 }
 
-shown!(Panel { name, title, share, n, floor, most_breaches, line, area, goal_y, bars, ticks });
+shown!(Panel { name, title, share, n, floor, most_breaches, line, area, has_area, goal_y, bars, ticks });
 shown!(Bar { x, wide, y, high, title });
 shown!(Tick { left, label });
 shown!(Calendar { years, scale });
@@ -108,9 +110,10 @@ pub fn panels(report: &Report, frame: &Frame, by_week: bool) -> Vec<Panel> {
                 most_breaches: count(most),
                 line,
                 area,
+                has_area: floor == 0,
                 goal_y: c.goal_permille.map(i64::from).filter(|g| *g >= floor).map(|g| y_of(g, floor)),
                 bars: bars(slots, most, date_of),
-                ticks: ticks(slots.len(), by_week, date_of),
+                ticks: ticks(slots.len(), by_week, |slot| date_of(slot).max(first)),
             }
         })
         .collect()
@@ -176,13 +179,13 @@ fn bars(slots: &[Decided], most: u64, date_of: impl Fn(usize) -> Date) -> Vec<Ba
         .collect()
 }
 
-/// At most six labels, evenly spread.
+/// At most five labels, evenly spread.
 fn ticks(slots: usize, by_week: bool, date_of: impl Fn(usize) -> Date) -> Vec<Tick> {
-    let step = slots.div_ceil(6).max(1);
+    let step = slots.div_ceil(5).max(1);
     (0..slots)
         .step_by(step)
         .map(|i| Tick {
-            left: super::width((x_of(i, slots) / 10).unsigned_abs()),
+            left: super::width((i as u64 * 1000) / slots as u64),
             label: date_of(i).strftime(if by_week { "%Y-%m" } else { "%m-%d" }).to_string(),
         })
         .collect()
@@ -242,12 +245,18 @@ pub fn levels(most: u64) -> Vec<Level> {
     steps
 }
 
+/// Longer windows have no calendar: a picture of so many strips says nothing.
+const CALENDAR_YEARS: i16 = 12;
+
 /// A cell with its gap, in units of the drawing.
 const CELL: i64 = 12;
 
 /// The calendar of the window; none where nothing was decided.
 pub fn calendar(report: &Report, frame: &Frame, language: Language) -> Option<Calendar> {
     let (first, last) = window_days(report.from, report.to, frame);
+    if last.year() - first.year() >= CALENDAR_YEARS {
+        return None;
+    }
     let days: BTreeMap<Date, &Decided> = report.days.iter().map(|d| (d.date, &d.total)).collect();
     // A handful of extreme days would leave all others pale: the scale ends where 1 in 50 days lies above.
     let mut counts: Vec<u64> = days.values().map(|d| d.breaches()).filter(|n| *n > 0).collect();
