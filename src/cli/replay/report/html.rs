@@ -45,7 +45,7 @@ pub fn render(
         to => last_day(report.to, &frame.zone),
         zone => &report.zone,
         days => count(pictures::days_between(report.from, report.to, frame) as u64),
-        tiles => view.tiles(report, has_weeks),
+        tiles => view.tiles(report),
         clocks => report.clocks.iter().map(|c| view.clock(c)).collect::<Vec<_>>(),
         has_goal => report.clocks.iter().any(|c| c.goal_permille.is_some()),
         has_weeks,
@@ -95,7 +95,7 @@ impl View<'_> {
         self.language.word(key)
     }
 
-    fn tiles(&self, report: &Report, _has_weeks: bool) -> Vec<Tile> {
+    fn tiles(&self, report: &Report) -> Vec<Tile> {
         let total = &report.total;
         let days = pictures::days_between(report.from, report.to, self.frame).max(1) as u64;
         let tile = |label, value, note, is_bad| Tile { label, value, note, is_bad };
