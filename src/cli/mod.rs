@@ -3,6 +3,7 @@
 pub mod calendar;
 pub mod check;
 pub mod config;
+pub mod replay;
 
 /// Reads the arguments, runs the verb, and answers with the exit code.
 pub fn main() -> std::process::ExitCode {

@@ -10,6 +10,7 @@ mod config;
 mod crossing;
 mod due;
 mod history;
+pub mod metrics;
 mod policy;
 mod ring;
 mod walk;

@@ -1,0 +1,454 @@
+//! The report in a terminal.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::show::{age_label, change, count, last_day, moment, plain, share, span, span_or_dash};
+use super::words::Language;
+use super::{Document, Frame, Report};
+use crate::cli::replay::report::compare::{Comparison, NamedChange};
+
+/// How many of the worst cases fit a terminal.
+const WORST_IN_TABLE: usize = 10;
+
+/// The whole report as text, with a line end at its end.
+pub fn render(document: &Document<'_>, frame: &Frame, language: Language) -> String {
+    let report = document.report;
+    let mut page = Page { out: String::new(), frame, language };
+    page.head(document);
+    page.clocks(report);
+    page.times(report);
+    page.groups(report);
+    page.rings(report);
+    page.ages(report);
+    page.heat(report);
+    page.worst(report);
+    if let Some(comparison) = document.comparison {
+        page.comparison(comparison);
+    }
+    page.rejects(document);
+    page.out
+}
+
+struct Page<'a> {
+    out: String,
+    frame: &'a Frame,
+    language: Language,
+}
+
+impl Page<'_> {
+    fn word(&self, key: &'static str) -> &'static str {
+        self.language.word(key)
+    }
+
+    fn line(&mut self, text: &str) {
+        self.out.push_str(text.trim_end());
+        self.out.push('\n');
+    }
+
+    fn heading(&mut self, key: &'static str) {
+        let text = format!("\n{}", self.word(key));
+        self.line(&text);
+    }
+
+    fn span(&self, secs: Option<i64>) -> String {
+        span_or_dash(secs, self.language)
+    }
+
+    fn head(&mut self, document: &Document<'_>) {
+        let (report, tally) = (document.report, document.history);
+        let zone = &self.frame.zone;
+        let title = format!(
+            "{}  {} … {}  {}",
+            self.word("title"),
+            super::show::day(report.from, zone),
+            last_day(report.to, zone),
+            report.zone
+        );
+        self.line(&title);
+        let files: Vec<_> = tally.files.iter().map(|f| plain(&f.file)).collect();
+        let told = format!(
+            "{}: {}   {}: {} ({} {}, {} {})",
+            self.word("config"),
+            plain(document.config),
+            self.word("history"),
+            files.join(", "),
+            count(tally.events),
+            self.word("events"),
+            count(tally.rejects.total()),
+            self.word("rejected"),
+        );
+        self.line(&told);
+        let total = &report.total;
+        let told = format!(
+            "{} {}   {} {}   {} {}   {} {}   {} {}",
+            self.word("attainment"),
+            share(total.attainment_permille),
+            self.word("decided"),
+            count(total.decided),
+            self.word("breaches"),
+            count(total.breaches()),
+            self.word("still_overdue"),
+            count(total.overdue),
+            self.word("rings"),
+            count(report.rings.total),
+        );
+        self.line(&told);
+    }
+
+    fn clocks(&mut self, report: &Report) {
+        self.heading("by_clock");
+        let mut grid = Grid::new(&[
+            (self.word("clock"), Align::Left),
+            ("", Align::Left),
+            (self.word("attainment"), Align::Right),
+            (self.word("goal"), Align::Right),
+            (self.word("cycles"), Align::Right),
+            (self.word("met"), Align::Right),
+            (self.word("missed"), Align::Right),
+            (self.word("overdue"), Align::Right),
+            (self.word("open_cycles"), Align::Right),
+            (self.word("at_risk"), Align::Right),
+            (self.word("not_counted"), Align::Right),
+        ]);
+        let row = |name: &str, title: &str, goal: Option<u16>, c: &super::Counts| {
+            vec![
+                plain(name),
+                plain(title),
+                share(c.attainment_permille),
+                goal.map_or_else(String::new, |g| share(Some(g))),
+                count(c.cycles),
+                count(c.met),
+                count(c.missed),
+                count(c.overdue),
+                count(c.running + c.paused),
+                count(c.at_risk),
+                count(c.cancelled + c.superseded + c.excused + c.unreachable),
+            ]
+        };
+        for c in &report.clocks {
+            grid.row(row(&c.clock, c.title.as_deref().unwrap_or(""), c.goal_permille, &c.counts));
+        }
+        if report.clocks.len() > 1 {
+            grid.row(row(self.word("total"), "", None, &report.total));
+        }
+        self.out.push_str(&grid.text());
+    }
+
+    fn times(&mut self, report: &Report) {
+        if report.clocks.iter().all(|c| c.finish_wall.n == 0 && c.overdue_wall.n == 0) {
+            return;
+        }
+        self.heading("times");
+        let mut grid = Grid::new(&[
+            (self.word("clock"), Align::Left),
+            ("", Align::Left),
+            ("p50", Align::Right),
+            ("p90", Align::Right),
+            ("p95", Align::Right),
+            (self.word("mean"), Align::Right),
+            (self.word("max"), Align::Right),
+        ]);
+        for c in &report.clocks {
+            let late = self.word("overdue_by");
+            let kinds = [
+                (c.clock.as_str(), self.word("open_time").to_owned(), &c.finish_open),
+                ("", self.word("wall_time").to_owned(), &c.finish_wall),
+                ("", format!("{late}({})", self.word("open_time")), &c.overdue_open),
+                ("", format!("{late}({})", self.word("wall_time")), &c.overdue_wall),
+            ];
+            for (name, what, s) in kinds {
+                if s.n > 0 {
+                    grid.row(vec![
+                        plain(name),
+                        what,
+                        self.span(s.p50_s),
+                        self.span(s.p90_s),
+                        self.span(s.p95_s),
+                        self.span(s.mean_s),
+                        self.span(s.max_s),
+                    ]);
+                }
+            }
+        }
+        self.out.push_str(&grid.text());
+    }
+
+    fn groups(&mut self, report: &Report) {
+        for (heading, name, groups) in
+            [("by_shift", "shift", &report.shifts), ("by_shop", "shop", &report.shops)]
+        {
+            if groups.is_empty() {
+                continue;
+            }
+            self.heading(heading);
+            let mut grid = Grid::new(&[
+                (self.word(name), Align::Left),
+                (self.word("attainment"), Align::Right),
+                (self.word("decided"), Align::Right),
+                (self.word("breaches"), Align::Right),
+            ]);
+            for group in groups {
+                grid.row(vec![
+                    plain(group.name.as_deref().unwrap_or(self.word("nobody"))),
+                    share(group.decided.attainment_permille),
+                    count(group.decided.decided()),
+                    count(group.decided.breaches()),
+                ]);
+            }
+            self.out.push_str(&grid.text());
+        }
+    }
+
+    fn rings(&mut self, report: &Report) {
+        self.heading("rings_by_clock");
+        if report.rings.total == 0 {
+            return self.line(self.word("no_rings"));
+        }
+        let mut grid = Grid::new(&[
+            (self.word("clock"), Align::Left),
+            (self.word("ring"), Align::Left),
+            (self.word("count"), Align::Right),
+        ]);
+        let mut last = "";
+        for r in &report.rings.by_ring {
+            let name = if last == r.clock { String::new() } else { plain(&r.clock) };
+            grid.row(vec![name, plain(&r.ring), count(r.count)]);
+            last = &r.clock;
+        }
+        self.out.push_str(&grid.text());
+    }
+
+    fn ages(&mut self, report: &Report) {
+        if report.total.breaches() == 0 {
+            return;
+        }
+        self.heading("ages");
+        let most = report.overdue_ages.iter().map(|b| b.wall).max().unwrap_or(0).max(1);
+        let mut grid = Grid::new(&[("", Align::Right), ("", Align::Right), ("", Align::Left)]);
+        for bucket in &report.overdue_ages {
+            grid.row(vec![
+                age_label(bucket.below_s, self.language),
+                count(bucket.wall),
+                bar(bucket.wall, most, 40),
+            ]);
+        }
+        self.out.push_str(&grid.text());
+    }
+
+    fn heat(&mut self, report: &Report) {
+        let most = report.breaches_by_hour.iter().flatten().copied().max().unwrap_or(0);
+        if most == 0 {
+            return;
+        }
+        self.heading("by_hour");
+        let hours: String = (0..24).step_by(3).map(|h| format!("{h:<6}")).collect();
+        self.line(&format!("      {hours}"));
+        for (day, name) in report.breaches_by_hour.iter().zip(self.language.weekdays()) {
+            let cells: String = day
+                .iter()
+                .map(|n| match (n * 4).div_ceil(most) {
+                    0 => " ·",
+                    1 => "░░",
+                    2 => "▒▒",
+                    3 => "▓▓",
+                    _ => "██",
+                })
+                .collect();
+            let sum = count(day.iter().sum());
+            self.line(&format!("{}  {cells}  {sum:>7}", pad(name, 4, Align::Left)));
+        }
+        let scale = format!("      ░ ▒ ▓ █ = {} {}", self.word("most"), count(most));
+        self.line(&scale);
+    }
+
+    fn worst(&mut self, report: &Report) {
+        if report.worst.is_empty() {
+            return;
+        }
+        self.heading("worst");
+        let has =
+            |get: fn(&super::WorstCase) -> &Option<String>| report.worst.iter().any(|w| get(w).is_some());
+        let (shops, people) = (has(|w| &w.shop), has(|w| &w.assignee));
+        let mut columns = vec![
+            (self.word("overdue_by"), Align::Right),
+            (self.word("clock"), Align::Left),
+            (self.word("case"), Align::Left),
+            (self.word("due"), Align::Left),
+            (self.word("end"), Align::Left),
+        ];
+        columns.extend(shops.then_some((self.word("shop"), Align::Left)));
+        columns.extend(people.then_some((self.word("assignee"), Align::Left)));
+        let mut grid = Grid::new(&columns);
+        for w in report.worst.iter().take(WORST_IN_TABLE) {
+            let zone = &self.frame.zone;
+            let mut row = vec![
+                span(w.overdue_wall_s, self.language),
+                plain(&w.clock),
+                plain(&format!("{}/{}/{}", w.source, w.kind, w.id)),
+                w.due.map(|at| moment(at, zone)).unwrap_or_default(),
+                w.end.map_or_else(|| self.word("not_ended").to_owned(), |at| moment(at, zone)),
+            ];
+            row.extend(shops.then(|| plain(w.shop.as_deref().unwrap_or(""))));
+            row.extend(people.then(|| plain(w.assignee.as_deref().unwrap_or(""))));
+            grid.row(row);
+        }
+        self.out.push_str(&grid.text());
+    }
+
+    fn comparison(&mut self, comparison: &Comparison) {
+        self.heading("comparison");
+        let told = format!(
+            "{}: {}   {}: {}",
+            self.word("before"),
+            plain(&comparison.before),
+            self.word("after"),
+            plain(&comparison.after)
+        );
+        self.line(&told);
+        let mut grid = Grid::new(&[
+            (self.word("clock"), Align::Left),
+            (self.word("both"), Align::Right),
+            (self.word("only_before"), Align::Right),
+            (self.word("only_after"), Align::Right),
+            (self.word("earlier"), Align::Right),
+            (self.word("later"), Align::Right),
+            (self.word("became_overdue"), Align::Right),
+            (self.word("no_longer_overdue"), Align::Right),
+        ]);
+        let all = [(self.word("total"), &comparison.total)];
+        for (name, m) in comparison.clocks.iter().map(|c| (c.clock.as_str(), &c.moves)).chain(all) {
+            grid.row(vec![
+                plain(name),
+                count(m.both),
+                count(m.only_before),
+                count(m.only_after),
+                count(m.earlier),
+                count(m.later),
+                count(m.became_overdue),
+                count(m.no_longer_overdue),
+            ]);
+        }
+        self.out.push_str(&grid.text());
+        if !comparison.largest.is_empty() {
+            self.heading("largest");
+            let mut grid = Grid::new(&[
+                (self.word("moved_by"), Align::Right),
+                (self.word("clock"), Align::Left),
+                (self.word("case"), Align::Left),
+                (self.word("due_before"), Align::Left),
+                (self.word("due_after"), Align::Left),
+            ]);
+            for m in &comparison.largest {
+                grid.row(vec![
+                    span(m.moved_by_s, self.language),
+                    plain(&m.clock),
+                    plain(&format!("{}/{}/{}", m.source, m.kind, m.id)),
+                    moment(m.due_before, &self.frame.zone),
+                    moment(m.due_after, &self.frame.zone),
+                ]);
+            }
+            self.out.push_str(&grid.text());
+        }
+        self.heading("who_rings");
+        let mut grid = Grid::new(&[
+            ("", Align::Left),
+            ("", Align::Left),
+            (self.word("before"), Align::Right),
+            (self.word("after"), Align::Right),
+            (self.word("change"), Align::Right),
+        ]);
+        let mut row = |what: &str, name: &str, c: super::compare::Change| {
+            grid.row(vec![plain(what), plain(name), count(c.before), count(c.after), change(c.delta())]);
+        };
+        row(self.word("total"), "", comparison.rings);
+        for r in &comparison.by_ring {
+            row(&r.clock, &r.ring, r.change);
+        }
+        let groups: [(&'static str, &[NamedChange]); 3] = [
+            ("desk", &comparison.by_desk),
+            ("shift", &comparison.by_shift),
+            ("assignee", &comparison.by_assignee),
+        ];
+        for (what, list) in groups {
+            for n in list {
+                row(self.word(what), n.name.as_deref().unwrap_or(self.word("nobody")), n.change);
+            }
+        }
+        self.out.push_str(&grid.text());
+    }
+
+    fn rejects(&mut self, document: &Document<'_>) {
+        let rejects = &document.history.rejects;
+        if rejects.total() == 0 {
+            return;
+        }
+        let heading = format!("\n{} ({})", self.word("rejects"), count(rejects.total()));
+        self.line(&heading);
+        for reject in rejects.first() {
+            self.line(&format!("  {}:{}  {}", plain(&reject.file), reject.line, reject.reason));
+        }
+    }
+}
+
+/// A bar of `width` columns at most; never empty when there is something.
+fn bar(n: u64, most: u64, width: u64) -> String {
+    "█".repeat((n * width).div_ceil(most) as usize)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Align {
+    Left,
+    Right,
+}
+
+/// Columns as wide as their widest text, where a Chinese character takes two places.
+struct Grid {
+    columns: Vec<(String, Align)>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Grid {
+    fn new(columns: &[(&str, Align)]) -> Grid {
+        Grid { columns: columns.iter().map(|(t, a)| ((*t).to_owned(), *a)).collect(), rows: Vec::new() }
+    }
+
+    fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    fn text(&self) -> String {
+        let widths: Vec<usize> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(i, (title, _))| {
+                self.rows.iter().map(|row| row[i].width()).max().unwrap_or(0).max(title.width())
+            })
+            .collect();
+        let mut out = String::new();
+        let mut line = |cells: &mut dyn Iterator<Item = &str>| {
+            let mut text = String::new();
+            for ((cell, width), (_, align)) in cells.zip(&widths).zip(&self.columns) {
+                text.push_str("  ");
+                text.push_str(&pad(cell, *width, *align));
+            }
+            out.push_str(text.trim_end());
+            out.push('\n');
+        };
+        if self.columns.iter().any(|(title, _)| !title.is_empty()) {
+            line(&mut self.columns.iter().map(|(title, _)| title.as_str()));
+        }
+        for row in &self.rows {
+            line(&mut row.iter().map(String::as_str));
+        }
+        out
+    }
+}
+
+fn pad(text: &str, width: usize, align: Align) -> String {
+    let room = " ".repeat(width.saturating_sub(text.width()));
+    match align {
+        Align::Left => format!("{text}{room}"),
+        Align::Right => format!("{room}{text}"),
+    }
+}

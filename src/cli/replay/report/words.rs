@@ -1,0 +1,185 @@
+//! The words of the reports, in Chinese and English.
+
+use std::collections::BTreeMap;
+
+use crate::cli::replay::rows::Outcome;
+
+/// The language of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Language {
+    /// 简体中文.
+    #[default]
+    #[value(name = "zh-CN", alias = "zh")]
+    Zh,
+    /// English.
+    En,
+}
+
+impl Language {
+    /// The tag for HTML.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Language::Zh => "zh-CN",
+            Language::En => "en",
+        }
+    }
+
+    /// The word for `key`. A key that nobody wrote down shows as itself, which a test keeps from happening.
+    pub fn word(self, key: &'static str) -> &'static str {
+        WORDS.iter().find(|(k, ..)| *k == key).map_or(key, |(_, zh, en)| self.pick(zh, en))
+    }
+
+    /// All words, for the page.
+    pub(super) fn all(self) -> BTreeMap<&'static str, &'static str> {
+        WORDS.iter().map(|(key, zh, en)| (*key, self.pick(zh, en))).collect()
+    }
+
+    fn pick(self, zh: &'static str, en: &'static str) -> &'static str {
+        match self {
+            Language::Zh => zh,
+            Language::En => en,
+        }
+    }
+
+    /// How an outcome is called.
+    pub fn outcome(self, outcome: Outcome) -> &'static str {
+        self.word(outcome.word())
+    }
+
+    /// Monday to Sunday.
+    pub const fn weekdays(self) -> [&'static str; 7] {
+        match self {
+            Language::Zh => ["周一", "周二", "周三", "周四", "周五", "周六", "周日"],
+            Language::En => ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
+        }
+    }
+}
+
+#[rustfmt::skip]
+const WORDS: &[(&str, &str, &str)] = &[
+    ("title", "回放报告", "Replay report"),
+    ("subtitle", "用这份配置重放历史：承诺守住了多少，会提醒谁，什么时候。", "This configuration over recorded history: which promises held, who would be rung, and when."),
+    ("config", "配置", "Configuration"),
+    ("history", "历史", "History"),
+    ("window", "时间范围", "Window"),
+    ("zone", "时区", "Zone"),
+    ("events", "条事件", "events"),
+    ("rejected", "行被拒", "lines refused"),
+    ("lines", "行", "lines"),
+    ("used", "采用", "used"),
+    ("attainment", "达成率", "Attainment"),
+    ("of_decided", "项已判定承诺", "promises decided"),
+    ("decided", "已判定", "Decided"),
+    ("breaches", "超时", "Breaches"),
+    ("breaches_note", "超时完成 + 超时未完成", "missed + still overdue"),
+    ("still_overdue", "超时未完成", "Still overdue"),
+    ("still_overdue_note", "回放结束时仍未处理", "at the end of the replay"),
+    ("rings", "提醒", "Rings"),
+    ("rings_note", "会发出的提醒", "that would have gone out"),
+    ("at_risk", "有风险", "At risk"),
+    ("at_risk_note", "已过首个提醒点，尚未到期", "first ring crossed, not yet due"),
+    ("per_day", "每天平均", "a day on average"),
+    ("clock", "时钟", "Clock"),
+    ("cycles", "承诺数", "Cycles"),
+    ("met", "达成", "met"),
+    ("missed", "超时完成", "missed"),
+    ("overdue", "超时未完成", "overdue"),
+    ("running", "进行中", "running"),
+    ("paused", "暂停", "paused"),
+    ("cancelled", "已取消", "cancelled"),
+    ("superseded", "被取代", "superseded"),
+    ("excused", "已豁免", "excused"),
+    ("unreachable", "不可达", "unreachable"),
+    ("open_cycles", "未结", "Open"),
+    ("not_counted", "不计入", "Not counted"),
+    ("goal", "目标", "goal"),
+    ("by_clock", "各时钟达成率", "Attainment by clock"),
+    ("by_clock_note", "达成 ÷（达成 + 超时完成 + 超时未完成）；进行中与不计入的承诺除外。竖线是目标。", "met ÷ (met + missed + overdue); running and uncounted cycles are left out. The upright line is the goal."),
+    ("by_day", "达成率走势", "Attainment over time"),
+    ("by_day_note", "按天；达成记在完成日，超时记在到期日。", "By day: a met promise counts on the day it was done, a broken one on the day it was due."),
+    ("by_week_note", "按周（周一起）；达成记在完成日，超时记在到期日。", "By week from Monday: a met promise counts when it was done, a broken one when it was due."),
+    ("breaches_below", "下方柱：超时数", "Bars below: breaches"),
+    ("most", "最多", "most"),
+    ("calendar", "每天的超时", "Breaches day by day"),
+    ("calendar_note", "一格一天，颜色越深超时越多。", "One cell a day; the deeper the colour, the more breaches."),
+    ("by_hour", "什么时候超时", "When promises break"),
+    ("by_hour_note", "按到期时刻的星期与小时。", "By weekday and hour of the due time."),
+    ("ages", "超时多久", "How late they were"),
+    ("ages_note", "从到期到完成（或回放结束）的自然时间。", "Wall time from due to done, or to the end of the replay."),
+    ("times", "处理用时", "Time to finish"),
+    ("times_note", "最近秩百分位；工时只计营业时间，自然时间照墙钟。", "Nearest-rank percentiles; open time counts business hours only, wall time counts all."),
+    ("open_time", "工时", "Open time"),
+    ("wall_time", "自然时间", "Wall time"),
+    ("overdue_by", "超时时长", "Overdue by"),
+    ("mean", "平均", "mean"),
+    ("max", "最长", "max"),
+    ("worst", "最严重的个案", "Worst cases"),
+    ("worst_note", "按超时的自然时间排序。", "By wall time past due."),
+    ("case", "个案", "Case"),
+    ("due", "到期", "Due"),
+    ("end", "完成", "Done"),
+    ("not_ended", "未完成", "not done"),
+    ("shop", "店铺", "Shop"),
+    ("assignee", "负责人", "Assignee"),
+    ("shift", "班次", "Shift"),
+    ("desk", "客服组", "Desk"),
+    ("by_shift", "按班次", "By shift"),
+    ("by_shift_note", "归到期那一刻的班次。", "The shift on duty at the due time."),
+    ("by_shop", "按店铺", "By shop"),
+    ("nobody", "（无）", "(none)"),
+    ("rings_by_clock", "会发出的提醒", "What would ring"),
+    ("rings_by_clock_note", "各时钟的各个提醒点。", "Each ring of each clock."),
+    ("ring", "提醒点", "Ring"),
+    ("count", "次数", "Count"),
+    ("by_reason", "附注", "Reason"),
+    ("rejects", "被拒的行", "Lines refused"),
+    ("rejects_note", "只列前十行。", "The first ten."),
+    ("no_rejects", "每一行都读懂了。", "Every line was understood."),
+    ("file", "文件", "File"),
+    ("line", "行号", "Line"),
+    ("reason", "原因", "Reason"),
+    ("source_data", "读了什么", "What was read"),
+    ("nothing_decided", "这段时间没有已判定的承诺。", "No promise was decided in this window."),
+    ("no_breaches", "没有超时。", "No promise was broken."),
+    ("no_rings", "没有提醒。", "Nothing would have rung."),
+    ("less", "少", "fewer"),
+    ("more", "多", "more"),
+    ("comparison", "配置对比", "Compared"),
+    ("comparison_note", "同一段历史，两份配置。", "Two configurations over the same history."),
+    ("before", "之前", "Before"),
+    ("after", "之后", "After"),
+    ("both", "共有", "Both"),
+    ("only_before", "仅之前", "Only before"),
+    ("only_after", "仅之后", "Only after"),
+    ("earlier", "提前", "Earlier"),
+    ("later", "推后", "Later"),
+    ("due_came_or_went", "有无变化", "Due came or went"),
+    ("became_overdue", "变为超时", "Became overdue"),
+    ("no_longer_overdue", "不再超时", "No longer overdue"),
+    ("moved_due", "变动的到期时间", "Due times moved"),
+    ("largest", "变动最大的到期时间", "Largest moves"),
+    ("moved_by", "变动", "Moved by"),
+    ("due_before", "原到期", "Due before"),
+    ("due_after", "新到期", "Due after"),
+    ("who_rings", "谁会被多提醒、少提醒", "Who would be rung more or less"),
+    ("change", "变化", "Change"),
+    ("made_by", "由 shiftbell replay 生成", "Made by shiftbell replay"),
+    ("total", "合计", "Total"),
+    ("heat_scale", "超时数", "breaches"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_there_once() {
+        let mut keys: Vec<_> = WORDS.iter().map(|(key, ..)| *key).collect();
+        keys.sort_unstable();
+        let all = keys.len();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
+        assert_eq!(Language::Zh.outcome(Outcome::Met), "达成");
+        assert_eq!(Language::En.outcome(Outcome::Unreachable), "unreachable");
+    }
+}
