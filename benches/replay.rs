@@ -6,10 +6,9 @@ use std::hint::black_box;
 use std::io::Write;
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use shiftbell::cli::replay::import::ImportConfig;
-use shiftbell::cli::replay::input::{History, InputError, bare_pass};
-use shiftbell::cli::replay::progress::Progress;
 use shiftbell::core::time::{Instant, Span};
+use shiftbell::sources::history::import::ImportConfig;
+use shiftbell::sources::history::{History, InputError, bare_pass};
 
 const CASES: u64 = 40_000;
 
@@ -48,7 +47,7 @@ fn passes(group: &mut BenchmarkGroup<'_, criterion::measurement::WallTime>, hist
     group.bench_function("mapped", |b| {
         b.iter(|| {
             let inputs = [history.to_owned()];
-            let mut history = History::open(&inputs, ImportConfig::default(), false, &Progress::hidden())?;
+            let mut history = History::open(&inputs, ImportConfig::default(), false, &|bytes| bytes)?;
             history.play(|seen, now| {
                 black_box((seen, now));
                 Ok::<(), InputError>(())

@@ -6,7 +6,8 @@
 //!
 //! 1. [`core`]: the pure desk engine. No I/O, no wall clock, no randomness, no async.
 //! 2. [`config`]: files and environment become typed settings, with every problem told at once.
-//! 3. [`cli`]: one file a verb.
+//! 3. [`sources`]: adapters, what the world says as observations.
+//! 4. [`cli`]: one file a verb.
 //!
 //! `ARCHITECTURE.md` draws the map and says where to add a thing.
 
@@ -16,3 +17,4 @@
 pub mod cli;
 pub mod config;
 pub mod core;
+pub mod sources;

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use serde::de::DeserializeOwned;
 
-use crate::config::{self, ConfigReport};
+use crate::config::{ConfigReport, Loaded, check_settings, environment, load};
 use crate::core::problem::Problems;
+use crate::core::time::Instant;
 
 /// The exit code of a configuration with errors; clap uses the same for wrong arguments.
 const REFUSED: u8 = 2;
@@ -25,6 +26,17 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
+/// Checks the settings of the program with the variables of this process, as of now.
+///
+/// # Errors
+/// `out` cannot be written.
+pub fn main(args: &CheckArgs, out: &mut impl Write) -> io::Result<ExitCode> {
+    #[expect(clippy::disallowed_methods, reason = "whether holidays run out is asked as of today")]
+    let now = Instant::from_timestamp(jiff::Timestamp::now());
+    let (loaded, ..) = check_settings(&args.config, &environment::process(), Some(now));
+    tell(args, &loaded, out)
+}
+
 /// Loads the configuration with the variables `env` laid over it, lets the settings `check` themselves, and tells
 /// on `out` all that is wrong.
 ///
@@ -36,8 +48,12 @@ pub fn check<T: DeserializeOwned>(
     check: impl FnOnce(&T, &mut Problems),
     out: &mut impl Write,
 ) -> io::Result<ExitCode> {
-    let mut loaded = config::load::<T>(&args.config, env);
+    let mut loaded = load::<T>(&args.config, env);
     loaded.check(check);
+    tell(args, &loaded, out)
+}
+
+fn tell<T>(args: &CheckArgs, loaded: &Loaded<T>, out: &mut impl Write) -> io::Result<ExitCode> {
     let report = loaded.report();
     if args.json {
         writeln!(out, "{}", report.to_json())?;

@@ -3,9 +3,65 @@
 pub mod calendar;
 pub mod check;
 pub mod config;
+pub mod explain;
 pub mod replay;
 
-/// Reads the arguments, runs the verb, and answers with the exit code.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Settings;
+
+/// Rings the right person on shift before an after-sales promise is broken.
+#[derive(Debug, Parser)]
+#[command(name = "shiftbell", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run recorded history through a configuration: what would have rung, when and why.
+    Replay(replay::ReplayArgs),
+    /// Show step by step how the due times of one case came about.
+    Explain(explain::ExplainArgs),
+    /// Look at business hours, ask them, import holidays.
+    Calendar(calendar::CalendarArgs),
+    /// Tell everything that is wrong with a configuration at once.
+    Check(check::CheckArgs),
+    /// The configuration's schema, and the files inside the program.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+/// Reads the arguments, runs the verb, and answers with the exit code: 0 done, 1 failed, 2 refused.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let mut err = io::stderr();
+    let done = match &arguments.verb {
+        Verb::Replay(args) => replay::main(args, &mut out, &mut err),
+        Verb::Explain(args) => explain::main(args, &mut out, &mut err),
+        Verb::Calendar(args) => calendar::run(args, io::stdin().lock(), &mut out, &mut err),
+        Verb::Check(args) => check::main(args, &mut out).map_err(anyhow::Error::from),
+        Verb::Config(command) => config::config::<Settings>(command, &mut out).map_err(anyhow::Error::from),
+    };
+    let done = done.and_then(|code| {
+        out.flush()?;
+        Ok(code)
+    });
+    match done {
+        Ok(code) => code,
+        // Whoever read our output has seen enough.
+        Err(e) if e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) => {
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            // Nothing is left to tell it to when standard error is gone too.
+            drop(writeln!(err, "error: {e:#}"));
+            ExitCode::FAILURE
+        }
+    }
 }

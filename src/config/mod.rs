@@ -1,8 +1,8 @@
 //! Files and environment become typed settings, with every problem told at once.
 //!
 //! [`load`] reads the main file and what it includes, lays the environment over them with the `config` crate and
-//! reads the settings' own types out of the result. The sections belong to the rooms that read them; this room
-//! knows none of them, so it can load any type.
+//! reads the settings' own types out of the result. The sections belong to the rooms that read them; only
+//! `settings.rs`, which assembles them, looks sideways at their `Config`s.
 //!
 //! Invariants of this room:
 //! - whatever is wrong is told with its file, line, key, the value found and the value expected, and all of it in
@@ -23,12 +23,14 @@ mod nearest;
 mod report;
 mod schema;
 mod secrets;
+mod settings;
 mod settle;
 mod tree;
 
 pub use loaded::{Loaded, load};
 pub use report::{ConfigReport, Finding, Place};
 pub use schema::schema_for;
+pub use settings::{HolidaySource, Ready, Settings, check_settings, load_settings};
 
 #[cfg(test)]
 mod tests;

@@ -13,4 +13,6 @@ pub mod model;
 
 pub mod clock;
 
+pub mod duty;
+
 pub mod engine;

@@ -13,7 +13,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, BufRead, BufWriter, ErrorKind, Write};
+use std::io::{BufRead, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -43,10 +43,9 @@ pub enum CalendarVerb {
         name: String,
         /// The month, `YYYY-MM`.
         month: Month,
-        /// A TOML file with `[calendars.NAME]` and `[holidays.NAME]` tables; may be given several times.
-        /// Without one, the calendars that come with shiftbell.
-        #[arg(long = "file", value_name = "FILE")]
-        files: Vec<PathBuf>,
+        /// The configuration whose calendars are meant; without it, those that come with shiftbell.
+        #[arg(long, short, value_name = "FILE", default_value = "builtin:shiftbell.toml")]
+        config: PathBuf,
     },
     /// Print the holiday set of an iCalendar file as TOML.
     Import {
@@ -71,8 +70,8 @@ pub fn run(
     let mut out = BufWriter::with_capacity(1 << 16, out);
     let done = match &args.verb {
         CalendarVerb::Eval => eval(input, &mut out, &mut err),
-        CalendarVerb::Show { name, month, files } => {
-            let calendar = load::calendar(name, files)?;
+        CalendarVerb::Show { name, month, config } => {
+            let calendar = load::calendar(name, config)?;
             show(&calendar, *month, &mut out).map(|()| true)
         }
         CalendarVerb::Import { file, name } => {
@@ -96,13 +95,4 @@ pub fn run(
         }
         Err(error) => Err(error).context("failed to write the answers"),
     }
-}
-
-/// Runs the verb on the process's own streams.
-///
-/// # Errors
-/// As [`run`].
-pub fn main(args: &CalendarArgs) -> anyhow::Result<ExitCode> {
-    let input = io::BufReader::with_capacity(1 << 16, io::stdin().lock());
-    run(args, input, io::stdout().lock(), io::stderr().lock())
 }

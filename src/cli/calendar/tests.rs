@@ -1,5 +1,7 @@
 //! The verbs end to end, over memory.
 
+use std::io;
+
 use super::*;
 
 fn ran(args: CalendarVerb, input: &str) -> (ExitCode, String, String) {
@@ -121,12 +123,15 @@ fn months() {
     }
 }
 
+const SHIPPED: &str = "builtin:shiftbell.toml";
+
 #[test]
 fn show_draws_a_month() {
     for (name, month) in
         [("office", "2026-02"), ("warehouse", "2026-11"), ("night-desk", "2026-10"), ("office", "2027-01")]
     {
-        let show = CalendarVerb::Show { name: name.into(), month: month.parse().unwrap(), files: Vec::new() };
+        let show =
+            CalendarVerb::Show { name: name.into(), month: month.parse().unwrap(), config: SHIPPED.into() };
         let (_, out, _) = ran(show, "");
         insta::assert_snapshot!(format!("show_{name}_{month}"), out);
     }
@@ -136,14 +141,18 @@ fn show_draws_a_month() {
 fn show_refuses_what_it_cannot_draw() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("x.toml");
-    std::fs::write(&file, "[calendars.x]\ntz = 'Mars'\nholidays = ['h']\n[holidays.h]\ncovers = ['a', 'b']")
-        .unwrap();
-    for (name, files, want) in [
-        ("nobody", vec![], "there is no calendar `nobody`, expected one of: around-the-clock, desk, "),
-        ("x", vec![file], "calendars.x.tz: `Mars` is not a time zone"),
-        ("x", vec![dir.path().join("missing")], "failed to read"),
+    let text = "[desk]\nid = 'd'\nzone = 'UTC'\n[calendars.x]\ntz = 'Mars'\nholidays = ['h']\n[holidays.h]\ncovers = ['a', 'b']";
+    std::fs::write(&file, text).unwrap();
+    for (name, config, want) in [
+        (
+            "nobody",
+            SHIPPED.into(),
+            "there is no calendar `nobody`, expected one of: around-the-clock, desk, ",
+        ),
+        ("x", file, "calendars.x.tz: `Mars` is not a time zone"),
+        ("x", dir.path().join("missing"), "the configuration is refused"),
     ] {
-        let verb = CalendarVerb::Show { name: name.into(), month: "2026-10".parse().unwrap(), files };
+        let verb = CalendarVerb::Show { name: name.into(), month: "2026-10".parse().unwrap(), config };
         let error = run(&CalendarArgs { verb }, io::empty(), io::sink(), io::sink()).unwrap_err();
         assert!(format!("{error:#}").contains(want), "{error:#}");
     }
@@ -156,7 +165,7 @@ fn every_built_in_calendar_compiles_without_a_word() {
     for name in
         ["platform-desk", "desk", "office", "around-the-clock", "working-days", "warehouse", "night-desk"]
     {
-        let calendar = load::calendar(name, &[]).unwrap();
+        let calendar = load::calendar(name, std::path::Path::new(SHIPPED)).unwrap();
         let mut problems = Problems::new();
         calendar.check(Instant::parse("2026-08-01T00:00:00Z").unwrap(), &mut problems);
         assert_eq!(problems.into_vec(), [], "{name}");

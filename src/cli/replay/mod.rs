@@ -1,10 +1,240 @@
 //! `shiftbell replay`: recorded history through the engine in virtual time.
 //!
-//! [`input`] reads histories, [`import`] maps them to observations, [`rows`] is the seam with the engine,
-//! [`report`] makes figures and pictures of the rows, [`progress`] shows how far it is.
+//! [`run`] drives the one engine that the daemon drives too, waking it exactly when it asks to be woken. [`rows`] is
+//! what comes out, [`report`] makes figures and pictures of it, [`progress`] shows how far it is.
 
-pub mod import;
-pub mod input;
 pub mod progress;
 pub mod report;
 pub mod rows;
+pub mod run;
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+
+use self::progress::Progress;
+use self::report::compare::{Comparison, Side};
+use self::report::rings::Rings;
+use self::report::{ClockTitle, Document, Frame, Report};
+use self::rows::write_line;
+use self::run::{Replay, replay};
+use crate::config::{Ready, environment, load_settings};
+use crate::core::model::Language;
+use crate::core::time::{Instant, Span};
+use crate::sources::history::open::{STDIN, total_size};
+use crate::sources::history::{InputError, Tally};
+
+/// Runs recorded history through a configuration: what would have rung, when and why.
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// The configuration: a file, or `builtin:NAME` for one inside the program.
+    #[arg(long, short, value_name = "FILE", default_value = "shiftbell.toml")]
+    pub config: PathBuf,
+    /// Histories: JSON Lines (plain, gzip, zstd) or CSV, `-` for standard input. Several are merged by `at`.
+    #[arg(long = "events", value_name = "FILE")]
+    pub events: Vec<String>,
+    /// The same, without the option.
+    #[arg(value_name = "HISTORY")]
+    pub histories: Vec<String>,
+    /// Writes every signal as a JSON line.
+    #[arg(long, value_name = "FILE")]
+    pub signals: Option<PathBuf>,
+    /// Writes every cycle and its outcome as a JSON line.
+    #[arg(long, value_name = "FILE")]
+    pub outcomes: Option<PathBuf>,
+    /// What standard output shows.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Writes the report as one self-contained page.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Ends the history at this instant (RFC 3339); without it, at the last event.
+    #[arg(long, value_name = "INSTANT")]
+    pub until: Option<Instant>,
+    /// Another configuration over the same history: what would be different.
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+    /// Stops at the first line that cannot be used.
+    #[arg(long)]
+    pub strict: bool,
+    /// The language of the report, zh-CN or en; without it, the desk's.
+    #[arg(long)]
+    pub language: Option<Language>,
+}
+
+/// What standard output shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables for a terminal.
+    Table,
+    /// One JSON object.
+    Json,
+}
+
+impl ReplayArgs {
+    fn inputs(&self) -> anyhow::Result<Vec<String>> {
+        let mut inputs = self.events.clone();
+        inputs.extend(self.histories.iter().cloned());
+        if inputs.is_empty() {
+            if io::stdin().is_terminal() {
+                bail!("no history named: give files, or `-` to read standard input");
+            }
+            inputs.push(STDIN.to_owned());
+        }
+        Ok(inputs)
+    }
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A configuration that is refused, a history that cannot be read to its end, an output that cannot be written.
+pub fn main(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let inputs = args.inputs()?;
+    if args.against.is_some() && inputs.iter().any(|i| i == STDIN) {
+        bail!("two configurations need the history twice: give it as a file, not on standard input");
+    }
+    let ready = settings(&args.config, err)?;
+    let against = args.against.as_deref().map(|path| settings(path, err)).transpose()?;
+    let language = args.language.unwrap_or(ready.settings.desk.language);
+    let progress = Progress::new(total_size(&inputs));
+    let mut signals = args.signals.as_deref().map(create).transpose()?;
+    let sink = signals.as_mut().map(|(_, out)| out as &mut dyn Write);
+    let done = replay(&ready, &inputs, args.until, args.strict, &progress, sink)?;
+    progress.finish();
+    if let Some((path, out)) = signals {
+        flush(&path, out)?;
+    }
+    if let Some(path) = &args.outcomes {
+        let (path, mut out) = create(path)?;
+        for row in &done.rows {
+            write_line(&mut out, row).with_context(|| format!("failed to write {}", path.display()))?;
+        }
+        flush(&path, out)?;
+    }
+    let frame = frame(&ready, &done);
+    let rings = Rings::count(&done.signals, &done.rows);
+    let comparison = match &against {
+        Some(other) => Some(compare(args, other, &inputs, &ready, &done, &rings)?),
+        None => None,
+    };
+    let report = Report::build(&done.rows, rings, &frame);
+    let config = args.config.display().to_string();
+    let document =
+        Document { config: &config, history: &done.tally, report: &report, comparison: comparison.as_ref() };
+    if let Some(path) = &args.html {
+        let page = report::html::render(&document, &frame, language).context("failed to draw the page")?;
+        std::fs::write(path, page).with_context(|| format!("failed to write {}", path.display()))?;
+    }
+    match args.format {
+        Format::Table => out.write_all(report::table::render(&document, &frame, language).as_bytes())?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, &document)?;
+            out.write_all(b"\n")?;
+        }
+    }
+    out.flush()?;
+    finish(&done, err)
+}
+
+/// Says on standard error how it went, where it cannot change the bytes of the report.
+fn finish(done: &Replay, err: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let Tally { events, rejects, .. } = &done.tally;
+    let seconds = done.took.as_secs_f64();
+    writeln!(
+        err,
+        "{events} events of {} cases in {seconds:.2} s ({:.0} events/s), {} signals, {} lines not used",
+        done.case_count,
+        *events as f64 / seconds.max(1e-9),
+        done.signals.len(),
+        rejects.total()
+    )?;
+    for remark in &done.remarks {
+        writeln!(err, "warning: {remark}")?;
+    }
+    match &done.broken {
+        Some(broken) => {
+            writeln!(err, "error: {broken}")?;
+            Ok(ExitCode::FAILURE)
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Loads a configuration; warnings go to `err`.
+pub(super) fn settings(path: &Path, err: &mut impl Write) -> anyhow::Result<Ready> {
+    match load_settings(path, &environment::process(), None) {
+        Ok(ready) => {
+            write!(err, "{}", ready.report)?;
+            Ok(ready)
+        }
+        Err(report) => bail!("the configuration is refused\n{report}"),
+    }
+}
+
+fn compare(
+    args: &ReplayArgs,
+    other: &Ready,
+    inputs: &[String],
+    ready: &Ready,
+    done: &Replay,
+    rings: &Rings,
+) -> anyhow::Result<Comparison> {
+    let before = replay(other, inputs, args.until, args.strict, &Progress::hidden(), None)?;
+    let before_rings = Rings::count(&before.signals, &before.rows);
+    let against = args.against.as_deref().unwrap_or(Path::new("")).display().to_string();
+    let config = args.config.display().to_string();
+    let order: Vec<&str> = ready.settings.clock.iter().map(|c| c.name.as_str()).collect();
+    Ok(Comparison::build(
+        Side { config: &against, rows: &before.rows, rings: &before_rings },
+        Side { config: &config, rows: &done.rows, rings },
+        &order,
+    ))
+}
+
+fn frame(ready: &Ready, done: &Replay) -> Frame {
+    let mut clocks: Vec<ClockTitle> = Vec::new();
+    for clock in &ready.settings.clock {
+        if !clocks.iter().any(|c| c.name == clock.name) {
+            clocks.push(ClockTitle {
+                name: clock.name.clone(),
+                title: clock.title.clone(),
+                goal_permille: None,
+            });
+        }
+    }
+    Frame {
+        zone: ready.shifts.zone().clone(),
+        zone_name: ready.settings.desk.zone.clone(),
+        from: done.tally.first_at.unwrap_or(done.end).min(done.end),
+        to: done.end + Span::MILLISECOND,
+        clocks,
+    }
+}
+
+fn create(path: &Path) -> anyhow::Result<(PathBuf, BufWriter<File>)> {
+    let file = File::create(path).with_context(|| format!("failed to create {}", path.display()))?;
+    Ok((path.to_path_buf(), BufWriter::with_capacity(1 << 16, file)))
+}
+
+fn flush(path: &Path, mut out: BufWriter<File>) -> anyhow::Result<()> {
+    out.flush().with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// Reading stopped before the end, or nothing could be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The history.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A file of results.
+    #[error("failed to write the signals")]
+    Write(#[from] io::Error),
+    /// `--until` was reached: no error at all.
+    #[error("the end was reached")]
+    Reached,
+}

@@ -35,8 +35,8 @@ impl Progress {
     }
 
     /// Counts what is read from `input`.
-    pub fn watch<R: Read + 'static>(&self, input: R) -> Box<dyn Read> {
-        if self.bar.is_hidden() { Box::new(input) } else { Box::new(self.bar.wrap_read(input)) }
+    pub fn watch(&self, input: Box<dyn Read>) -> Box<dyn Read> {
+        if self.bar.is_hidden() { input } else { Box::new(self.bar.wrap_read(input)) }
     }
 
     /// A few words beside the bar, such as the virtual date.

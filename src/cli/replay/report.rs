@@ -20,10 +20,10 @@ use serde::Serialize;
 
 use self::compare::Comparison;
 use self::rings::Rings;
-use super::input::Tally;
 use super::rows::{CycleRow, Outcome};
 use crate::core::clock::metrics::{attainment, in_window, mean, percentile};
 use crate::core::time::{Instant, Span};
+use crate::sources::history::Tally;
 
 /// How many of the worst cases are listed.
 pub const WORST_SHOWN: usize = 20;

@@ -9,56 +9,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::core::time::{Instant, Span};
 
-/// How a cycle stands or ended (`sla_semantics` §6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// Ended at or before its due time (达成).
-    Met,
-    /// Ended after its due time (超时完成).
-    Missed,
-    /// Past its due time and not ended (超时未完成).
-    Overdue,
-    /// Not ended, not yet due (进行中).
-    Running,
-    /// Not ended, and a pause holds (暂停).
-    Paused,
-    /// Ended without counting: withdrawn (已取消).
-    Cancelled,
-    /// Ended without counting: a later start took its place (已被取代).
-    Superseded,
-    /// Ended without counting: a person excused it (已豁免).
-    Excused,
-    /// Its calendar never opens far enough: no due time exists (不可达).
-    Unreachable,
-}
-
-impl Outcome {
-    /// The word used in JSON.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Outcome::Met => "met",
-            Outcome::Missed => "missed",
-            Outcome::Overdue => "overdue",
-            Outcome::Running => "running",
-            Outcome::Paused => "paused",
-            Outcome::Cancelled => "cancelled",
-            Outcome::Superseded => "superseded",
-            Outcome::Excused => "excused",
-            Outcome::Unreachable => "unreachable",
-        }
-    }
-
-    /// Whether the promise was broken: missed, or overdue still.
-    pub const fn is_breach(self) -> bool {
-        matches!(self, Outcome::Missed | Outcome::Overdue)
-    }
-
-    /// Whether it counts in attainment (M2).
-    pub const fn is_decided(self) -> bool {
-        matches!(self, Outcome::Met | Outcome::Missed | Outcome::Overdue)
-    }
-}
+pub use crate::core::clock::State as Outcome;
 
 /// One cycle of one clock on one case, as it stood at the end of the replay.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,6 +6,7 @@
 //! > consumed(t) = the open time between start and t during which the clock was running;
 //! > due = the first t at which consumed(t) >= target(t).
 
+use serde::Serialize;
 use smallvec::SmallVec;
 
 use crate::core::clock::history::{ClockHistory, Relevance};
@@ -47,25 +48,26 @@ pub enum Flow {
 }
 
 /// The state of a cycle (`sla_semantics` §6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Started, not ended, not paused, not past due.
+    /// Started, not ended, not paused, not past due (进行中).
     Running,
-    /// A pause holds, and it is not overdue.
+    /// A pause holds, and it is not overdue (暂停).
     Paused,
-    /// Past due and not ended.
+    /// Past due and not ended (超时未完成).
     Overdue,
-    /// Ended at or before due.
+    /// Ended at or before due (达成).
     Met,
-    /// Ended after due.
+    /// Ended after due (超时完成).
     Missed,
-    /// Ended without counting.
+    /// Ended without counting (已取消).
     Cancelled,
-    /// Ended by a later start or a reset.
+    /// Ended by a later start or a reset (已被取代).
     Superseded,
-    /// A person with the right to do so took it out of the count.
+    /// A person with the right to do so took it out of the count (已豁免).
     Excused,
-    /// Never due: the calendar has no open time within reach (A8).
+    /// Never due: the calendar has no open time within reach (A8, 不可达).
     Unreachable,
 }
 
@@ -83,6 +85,16 @@ impl State {
             State::Excused => "excused",
             State::Unreachable => "unreachable",
         }
+    }
+
+    /// Whether the promise was broken: missed, or overdue still.
+    pub fn is_breach(self) -> bool {
+        matches!(self, State::Missed | State::Overdue)
+    }
+
+    /// Whether it counts in attainment (M2).
+    pub fn is_decided(self) -> bool {
+        matches!(self, State::Met | State::Missed | State::Overdue)
     }
 
     /// Whether the cycle is still open.

@@ -225,8 +225,12 @@ fn compile_calendars(
                 }
                 let compiled = Calendar::compile(name, calendar, &config.holidays, era, problems);
                 if let Some(compiled) = compiled {
-                    if let Some(now) = now {
-                        compiled.check(now, problems);
+                    match now {
+                        Some(now) => compiled.check(now, problems),
+                        None if compiled.elapsed(Instant::EARLIEST, Instant::LATEST).is_zero() => {
+                            problems.error("is never open, expected some open time");
+                        }
+                        None => {}
                     }
                     calendars.insert(name.clone(), Arc::new(compiled));
                 }

@@ -236,7 +236,7 @@ fn rung(log: &[Changes]) -> Vec<&Crossing> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn l6_order_repetition_and_splitting_do_not_matter(

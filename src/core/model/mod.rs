@@ -1,9 +1,11 @@
 //! The nouns: plain data that every other part of the core speaks in.
 
+mod language;
 mod observation;
 mod symbols;
 mod timeline;
 
+pub use language::Language;
 pub use observation::{Mark, Observation, Value};
 pub use symbols::{Sym, Symbols, hash64};
 pub use timeline::{Content, Entry, Merge, MergeScratch, SavedEntry, Scalar, Timeline};

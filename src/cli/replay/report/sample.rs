@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::{ClockTitle, Frame};
-use crate::cli::replay::input::{FileTally, Rejects, Tally, open::Packing};
 use crate::cli::replay::rows::{CycleRow, Outcome, SignalRow};
 use crate::core::time::{Instant, Span};
+use crate::sources::history::{FileTally, Rejects, Tally, open::Packing};
 
 /// 2026-01-01 in Shanghai.
 pub const FIRST: Instant = Instant::from_secs(1_767_196_800);

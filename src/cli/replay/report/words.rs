@@ -4,16 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cli::replay::rows::Outcome;
 
-/// The language of a report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Language {
-    /// 简体中文.
-    #[default]
-    #[value(name = "zh-CN", alias = "zh")]
-    Zh,
-    /// English.
-    En,
-}
+pub use crate::core::model::Language;
 
 impl Language {
     /// The tag for HTML.

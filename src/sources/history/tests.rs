@@ -30,7 +30,7 @@ fn play(files: &[&[u8]], import: &str, is_strict: bool) -> Played {
     let tally =
         Tally { files: vec![], events: 0, first_at: None, last_at: None, rejects: Rejects::new(is_strict) };
     let mut played = Played { told: vec![], tally, error: None };
-    match History::open(&names, import, is_strict, &Progress::hidden()) {
+    match History::open(&names, import, is_strict, &|bytes| bytes) {
         Err(e) => played.error = Some(e.to_string()),
         Ok(mut history) => {
             let result = history.play(|seen, now| {
@@ -136,7 +136,7 @@ fn inputs_that_hold_nothing_are_errors() {
     }
     let open = |inputs: &[&str]| {
         let inputs: Vec<String> = inputs.iter().map(|s| (*s).to_owned()).collect();
-        History::open(&inputs, ImportConfig::default(), false, &Progress::hidden())
+        History::open(&inputs, ImportConfig::default(), false, &|bytes| bytes)
             .err()
             .map(|e| e.to_string())
             .unwrap_or_default()

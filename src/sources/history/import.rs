@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::input::csv::CsvConfig;
-use super::input::event::{Event, Reason, Told, plausible};
+use super::csv::CsvConfig;
+use super::event::{Event, Reason, Told, plausible};
 use crate::core::model::{Mark, Observation, Value};
 use crate::core::problem::Problems;
 use crate::core::time::Instant;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use flate2::bufread::MultiGzDecoder;
 
 use super::InputError;
-use crate::cli::replay::progress::Progress;
 
 /// How a history is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -66,21 +65,24 @@ pub fn total_size(inputs: &[String]) -> Option<u64> {
     inputs.iter().map(|input| std::fs::metadata(input).ok().filter(|m| m.is_file()).map(|m| m.len())).sum()
 }
 
+/// Stands between an input and its reader, to see how far it is.
+pub type Watch<'w> = &'w dyn Fn(Box<dyn Read>) -> Box<dyn Read>;
+
 /// Opens `input`, a path or `-`.
 ///
 /// # Errors
 /// What cannot be opened or read, a directory, and what holds nothing.
-pub fn open(input: &str, progress: &Progress) -> Result<Opened, InputError> {
+pub fn open(input: &str, watch: Watch<'_>) -> Result<Opened, InputError> {
     let name = shown_name(input);
     let raw: Box<dyn Read> = if input == STDIN {
-        Box::new(progress.watch(io::stdin().lock()))
+        watch(Box::new(io::stdin().lock()))
     } else {
         let refused = |cause| InputError::Open { file: name.clone(), cause };
         let file = File::open(input).map_err(refused)?;
         if file.metadata().map_err(refused)?.is_dir() {
             return Err(InputError::Directory { file: name });
         }
-        Box::new(progress.watch(file))
+        watch(Box::new(file))
     };
     unpack(name, raw)
 }

@@ -6,6 +6,7 @@
 
 pub mod csv;
 pub mod event;
+pub mod import;
 pub mod lines;
 pub mod open;
 
@@ -17,10 +18,9 @@ use serde::Serialize;
 
 use self::csv::{Table, read_table};
 use self::event::Event;
+use self::import::ImportConfig;
 use self::lines::{Line, LineReader, MAX_LINE};
-use self::open::Packing;
-use super::import::ImportConfig;
-use super::progress::Progress;
+use self::open::{Packing, Watch};
 use crate::core::model::Observation;
 use crate::core::time::Instant;
 
@@ -218,7 +218,7 @@ impl History {
         inputs: &[String],
         import: ImportConfig,
         is_strict: bool,
-        progress: &Progress,
+        watch: Watch<'_>,
     ) -> Result<History, InputError> {
         if inputs.is_empty() {
             return Err(InputError::NoInput);
@@ -226,8 +226,7 @@ impl History {
         if inputs.iter().filter(|input| *input == open::STDIN).count() > 1 {
             return Err(InputError::StdinTwice);
         }
-        let opened: Vec<_> =
-            inputs.iter().map(|input| open::open(input, progress)).collect::<Result<_, _>>()?;
+        let opened: Vec<_> = inputs.iter().map(|input| open::open(input, watch)).collect::<Result<_, _>>()?;
         let mut rejects = Rejects::new(is_strict);
         let feeds = opened
             .into_iter()
@@ -450,7 +449,7 @@ impl LineFeed {
 /// # Errors
 /// What cannot be opened or breaks off.
 pub fn bare_pass(input: &str) -> Result<u64, InputError> {
-    let opened = open::open(input, &Progress::hidden())?;
+    let opened = open::open(input, &|bytes| bytes)?;
     let mut feed = LineFeed {
         name: opened.name,
         packing: opened.packing,

@@ -13,9 +13,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Reason, clip, name_fits};
+use super::import::{check_deadline_name, check_plain_name};
 use super::lines::MAX_LINE;
 use super::{InputError, Rejects};
-use crate::cli::replay::import::{check_deadline_name, check_plain_name};
 use crate::core::model::{Mark, Observation, Value};
 use crate::core::problem::Problems;
 use crate::core::time::Instant;
