@@ -158,6 +158,8 @@ impl OpenSet {
             .map(|run| self.edges(*run))
             .take_while(move |(start, _)| *start < b)
             .map(move |(start, end)| (start.max(a), end.min(b)))
+            // `b` may not be after `a`.
+            .filter(|(start, end)| start < end)
     }
 
     /// How many runs there are.

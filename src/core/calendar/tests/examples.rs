@@ -223,3 +223,21 @@ fn around_the_clock() {
     }
     assert!(named("U").is_always_open());
 }
+
+#[test]
+fn open_between_is_cut_to_what_was_asked() {
+    let calendar = named("S");
+    for (a, b, want) in [
+        ("2026-03-04 10:00", "2026-03-05 10:00", "10:00-12:00 13:00-18:00 09:00-10:00"),
+        ("2026-03-04 12:00", "2026-03-04 13:00", ""),
+        ("2026-03-04 10:00", "2026-03-04 10:00", ""),
+        ("2026-03-04 11:00", "2026-03-04 10:00", ""),
+    ] {
+        let shown = |t: Instant| local(&calendar, t)[11..].to_owned();
+        let got: Vec<String> = calendar
+            .open_between(at(&calendar, a), at(&calendar, b))
+            .map(|(from, to)| format!("{}-{}", shown(from), shown(to)))
+            .collect();
+        assert_eq!(got.join(" "), want, "{a} {b}");
+    }
+}

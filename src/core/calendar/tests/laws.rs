@@ -67,10 +67,11 @@ fn any_calendar() -> impl Strategy<Value = Calendar> {
     })
 }
 
-/// Milliseconds; half of them on a minute, where the edges are.
+/// Milliseconds; half of them on a minute, where the edges are. A week short of the era's ends, beyond
+/// which the brute force would count what no calendar does.
 fn any_instant() -> impl Strategy<Value = Instant> {
-    let from = 1_483_300_000_000i64;
-    let to = 1_577_700_000_000i64;
+    let from = 1_483_900_000_000i64;
+    let to = 1_577_200_000_000i64;
     prop_oneof![from..to, (from / 60_000..to / 60_000).prop_map(|m| m * 60_000)]
         .prop_map(Instant::from_millis)
 }
@@ -189,7 +190,7 @@ proptest! {
         let from = Instant::from_secs(1_483_300_000).to_timestamp();
         let Some(change) = calendar.zone().following(from).nth(which) else { return Ok(()) };
         let change = Instant::from_timestamp(change.timestamp());
-        if change > Instant::from_secs(1_577_000_000) {
+        if change > Instant::from_secs(1_577_200_000) {
             return Ok(());
         }
         let a = change - Span::from_minutes(before);
