@@ -343,6 +343,8 @@ proptest! {
         let (before, after): (Vec<Seen>, Vec<Seen>) = history.iter().cloned().partition(|s| s.as_of <= when);
         let mut other = live_until_known(&mut reloaded, &before);
         wake_until(&mut reloaded, minute(when), &mut other);
+        // What begins at this very instant is not of the reload's making.
+        other.push(reloaded.advance(minute(when)));
         // A policy that differs in nothing that promises: another, unused calendar.
         let text = format!("{POLICY}\n[calendars.other]\ntz = \"UTC\"\nweekly = {{ daily = [[\"00:00\", \"24:00\"]] }}\n");
         for text in [POLICY, &text] {
