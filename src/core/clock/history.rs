@@ -116,6 +116,11 @@ impl History {
         places.iter().map(|i| &self.clocks[usize::from(*i)])
     }
 
+    /// Whether any clock on a kind of case looks at entries of this name.
+    pub fn is_watched(&self, kind: Sym, name: Sym) -> bool {
+        self.clocks_on(kind).any(|clock| clock.relevance(name) != Relevance::None)
+    }
+
     fn index(&mut self) {
         let mut order: Vec<(Sym, Sym)> = Vec::new();
         for epoch in self.epochs.iter().rev() {

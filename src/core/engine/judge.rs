@@ -39,28 +39,38 @@ pub(super) struct Judge<'a> {
 impl Judge<'_> {
     /// Judges one case and sets its next wake-up.
     pub(super) fn judge(&mut self, case: &mut Case, step: Step) {
-        let mut wake = case.timeline.next_entry_after(step.now).unwrap_or(Instant::MAX);
+        let watched = |name| self.history.is_watched(case.kind, name);
+        let mut wake = case.timeline.next_entry_after(step.now, watched).unwrap_or(Instant::MAX);
         let mut cycles = SmallVec::<[Cycle<'_>; 2]>::new();
-        let mut known = std::mem::take(&mut case.cycles).into_vec();
-        let mut kept: Vec<Memory> = Vec::with_capacity(known.len().max(2));
+        let mut memories = std::mem::take(&mut case.cycles).into_vec();
+        let known = memories.len();
+        // Which of the known cycles were found again; few cases have more than 64.
+        let mut found = SmallVec::<[bool; 64]>::from_elem(false, known);
         let history = self.history;
         for clock in history.clocks_on(case.kind) {
             cycles.clear();
-            let excused = |key| known.iter().any(|m| m.excused && m.key == key && m.clock == clock.name);
+            let excused = |key| memories.iter().any(|m| m.excused && m.key == key && m.clock == clock.name);
             self.deriver.derive(clock, &case.timeline, self.symbols, step.now, excused, &mut cycles);
             for cycle in &cycles {
-                let place = known.iter().position(|m| m.key == cycle.key && m.clock == cycle.clock);
-                let (memory, attached) = match place {
-                    Some(place) => (known.swap_remove(place), false),
-                    None => (self.begin(case, cycle), true),
+                let is_same = |m: &Memory| m.key == cycle.key && m.clock == cycle.clock;
+                let (place, attached) = match memories[..known].iter().position(is_same) {
+                    Some(place) => (place, false),
+                    None => {
+                        memories.push(self.begin(case, cycle));
+                        (memories.len() - 1, true)
+                    }
                 };
-                let memory = self.cycle(case, cycle, memory, attached, step, &mut wake);
-                kept.push(memory);
+                if let Some(found) = found.get_mut(place) {
+                    *found = true;
+                }
+                self.cycle(case, cycle, &mut memories[place], attached, step, &mut wake);
             }
         }
-        known.sort_by_key(|m| (m.clock, m.key));
-        kept.extend(known.into_iter().filter_map(|memory| self.vanished(case, memory, step)));
-        case.cycles = kept.into_boxed_slice();
+        if found.contains(&false) {
+            let mut found = found.into_iter();
+            memories.retain_mut(|memory| found.next().unwrap_or(true) || self.vanished(case, memory, step));
+        }
+        case.cycles = memories.into_boxed_slice();
         case.wake = wake;
     }
 
@@ -98,11 +108,11 @@ impl Judge<'_> {
         &mut self,
         case: &Case,
         cycle: &Cycle<'_>,
-        mut memory: Memory,
+        memory: &mut Memory,
         attached: bool,
         step: Step,
         wake: &mut Instant,
-    ) -> Memory {
+    ) {
         if memory.told != Some(cycle.state) {
             let id = self.id(case, cycle.clock, cycle.key);
             self.changes.cycles.push(CycleChange {
@@ -129,7 +139,7 @@ impl Judge<'_> {
         let is_open = cycle.state.is_open();
         // A cycle that has ended crosses nothing any more: what was not recorded while it was open is history.
         if is_open {
-            self.rings(case, cycle, &mut memory, attached, step, wake);
+            self.rings(case, cycle, memory, attached, step, wake);
         }
         if overdue.is_some() {
             memory.overdue = true;
@@ -139,7 +149,6 @@ impl Judge<'_> {
         if let (true, Some(due)) = (is_open, cycle.due) {
             self.check_coverage(cycle, due);
         }
-        memory
     }
 
     fn rings(
@@ -239,8 +248,9 @@ impl Judge<'_> {
         });
     }
 
-    /// A late or corrected entry, or a reload, shows that the cycle never was.
-    fn vanished(&mut self, case: &Case, mut memory: Memory, step: Step) -> Option<Memory> {
+    /// A late or corrected entry, or a reload, shows that the cycle never was. Answers whether it is still to be
+    /// remembered.
+    fn vanished(&mut self, case: &Case, memory: &mut Memory, step: Step) -> bool {
         let cycle = self.id(case, memory.clock, memory.key);
         if memory.overdue && !memory.retracted {
             memory.retracted = true;
@@ -258,7 +268,7 @@ impl Judge<'_> {
                 end: None,
             });
         }
-        memory.overdue.then_some(memory)
+        memory.overdue
     }
 
     fn check_coverage(&mut self, cycle: &Cycle<'_>, due: Instant) {

@@ -205,9 +205,13 @@ impl Engine {
             return changes;
         }
         changes.cases.push(CaseNumber(number));
-        let step = Step { now, until: now - Span::MILLISECOND, reason: RetractionReason::LateEntry };
-        self.judge(number, step, &mut changes);
-        outrank(&mut changes.crossings);
+        // What no clock looks at moves no clock.
+        let watched = self.scratch.changed().iter().any(|name| self.history.is_watched(kind, *name));
+        if watched || case.timeline.first_seen() != first_seen {
+            let step = Step { now, until: now - Span::MILLISECOND, reason: RetractionReason::LateEntry };
+            self.judge(number, step, &mut changes);
+            outrank(&mut changes.crossings);
+        }
         changes
     }
 

@@ -130,9 +130,16 @@ pub struct MergeScratch {
     texts: Vec<u8>,
     /// A text was replaced, so that the old one lies unused.
     replaced: bool,
+    /// The names of the entries that the last merge changed.
+    changed: Vec<Sym>,
 }
 
 impl MergeScratch {
+    /// The names of the entries that the last merge changed; some may come twice.
+    pub fn changed(&self) -> &[Sym] {
+        &self.changed
+    }
+
     /// Drops texts that nothing points to any more.
     fn compact(&mut self) {
         let old = std::mem::take(&mut self.texts);
@@ -224,10 +231,10 @@ impl Timeline {
         }
     }
 
-    /// The first instant after `now` at which an entry begins to count (T7).
-    pub fn next_entry_after(&self, now: Instant) -> Option<Instant> {
+    /// The first instant after `now` at which an entry with a name that `counts` begins to count (T7).
+    pub fn next_entry_after(&self, now: Instant, counts: impl Fn(Sym) -> bool) -> Option<Instant> {
         let after = self.entries.partition_point(|e| e.at <= now);
-        self.entries[after..].iter().find(|e| !e.removed).map(|e| e.at)
+        self.entries[after..].iter().find(|e| !e.removed && counts(e.name)).map(|e| e.at)
     }
 
     /// The newest instant of any entry.
@@ -313,6 +320,7 @@ impl Timeline {
         scratch: &mut MergeScratch,
     ) -> Merge {
         let mut merge = Merge::default();
+        scratch.changed.clear();
         if !observation.as_of.is_plausible() {
             merge.implausible = (observation.marks.len() + observation.attributes.len()) as u32;
             return merge;
@@ -428,7 +436,7 @@ fn put(
     scratch: &mut MergeScratch,
     merge: &mut Merge,
 ) -> bool {
-    let MergeScratch { entries, texts, replaced } = scratch;
+    let MergeScratch { entries, texts, replaced, changed } = scratch;
     let is_attribute = key.tag < Tag::Deadline;
     let known = entries.iter_mut().find(|e| {
         e.name == key.name
@@ -447,6 +455,7 @@ fn put(
         let reference = key.reference.map_or(0, |text| put_text(texts, text));
         entries.push(Entry { at, revision, value, reference, name: key.name, tag: key.tag, removed });
         merge.changed += 1;
+        changed.push(key.name);
         return false;
     };
     let same_value = known.tag == key.tag
@@ -485,6 +494,7 @@ fn put(
     (known.at, known.value, known.tag) = (at, value, key.tag);
     (known.removed, known.revision) = (removed, revision);
     merge.changed += 1;
+    changed.push(key.name);
     false
 }
 
