@@ -36,22 +36,38 @@ pub struct Deriver {
     walk: walk::WalkScratch,
 }
 
+/// What is wanted of a cycle that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Its due time and state. `is_excused`: a person took it out of the count.
+    Derive {
+        /// Whether it does not count.
+        is_excused: bool,
+    },
+    /// Nothing: it ended before anything that is new.
+    Skip,
+}
+
 impl Deriver {
     /// Every cycle of the case for the clock, in the order of their starts, from everything known up to and
-    /// including `now`. `excused` says whether a person took the cycle with this key out of the count.
+    /// including `now`. `want` is asked of each, with its key and its end.
     pub fn derive<'h>(
         &mut self,
         history: &'h ClockHistory,
         timeline: &Timeline,
         symbols: &Symbols,
         now: Instant,
-        excused: impl Fn(u64) -> bool,
+        mut want: impl FnMut(u64, Option<Instant>) -> Want,
         cycles: &mut impl Extend<Cycle<'h>>,
     ) {
         let mut found = SmallVec::new();
         walk::Walk::run(history, timeline, symbols, now, &mut self.walk, &mut found);
-        let derived =
-            |found: &walk::Found<'h>| Cycle::derive(found, history, timeline, now, excused(found.key));
-        cycles.extend(found.iter().map(derived));
+        cycles.extend(found.iter().filter_map(|found| {
+            let is_excused = match want(found.key, found.end.map(|e| e.at)) {
+                Want::Skip => return None,
+                Want::Derive { is_excused } => is_excused,
+            };
+            Some(Cycle::derive(found, history, timeline, now, is_excused))
+        }));
     }
 }

@@ -693,3 +693,34 @@ fn a_person_excuses_a_cycle() {
     assert_eq!(story.cycles("reply"), ["10:00.. due 10:30 excused"]);
     assert!(story.retracted.is_empty());
 }
+
+#[test]
+fn ten_thousand_scans_on_one_case_are_bounded() {
+    let stall = r#"
+[[clock]]
+name = "stall"
+on = "ticket"
+start = "scan"
+stop = "delivered"
+pick = "last"
+target = "48h"
+ring = ["due"]
+"#;
+    let mut story = Story::new(stall);
+    let mut refused = 0;
+    for n in 0..10_000 {
+        let t = at("10:00") + Span::from_secs(n);
+        let seen = Observation {
+            source: "shop".into(),
+            kind: "ticket".into(),
+            id: "T1".into(),
+            as_of: t,
+            revision: 0,
+            marks: vec![Mark { name: "scan".into(), reference: None, at: t, removed: false }],
+            attributes: Vec::new(),
+        };
+        refused += story.engine.observe(&seen, t).merge.refused;
+    }
+    assert_eq!(refused, 10_000 - 4_096);
+    assert_eq!(story.cycles("stall").len(), 4_096);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::core::clock::{Cycle, Deriver, History, Ring, RingAt, State};
+use crate::core::clock::{Cycle, Deriver, History, Ring, RingAt, State, Want};
 use crate::core::engine::case::{Case, Fired, Memory, Status};
 use crate::core::engine::changes::{
     CaseKey, Cause, Changes, Crossing, CycleChange, CycleId, Remark, Retraction, RetractionReason, Verdict,
@@ -21,6 +21,8 @@ pub(super) struct Step {
     /// Crossings up to here are recorded. An observation stops one millisecond before now: what is due at this very
     /// instant waits until everything observed at it is in.
     pub(super) until: Instant,
+    /// Nothing before this instant is new in the case.
+    pub(super) changed_from: Instant,
     /// Why a fired `due` may turn out wrong in this step.
     pub(super) reason: RetractionReason,
 }
@@ -40,29 +42,47 @@ impl Judge<'_> {
     /// Judges one case and sets its next wake-up.
     pub(super) fn judge(&mut self, case: &mut Case, step: Step) {
         let watched = |name| self.history.is_watched(case.kind, name);
+        // An entry that lay ahead counts from its instant on, and the case wakes then.
+        let changed_from = step.changed_from.min(case.wake);
         let mut wake = case.timeline.next_entry_after(step.now, watched).unwrap_or(Instant::MAX);
         let mut cycles = SmallVec::<[Cycle<'_>; 2]>::new();
         let mut memories = std::mem::take(&mut case.cycles).into_vec();
         let known = memories.len();
         // Which of the known cycles were found again; few cases have more than 64.
         let mut found = SmallVec::<[bool; 64]>::from_elem(false, known);
+        // Cycles come in the order in which they are remembered, nearly always: look there first.
+        let mut next = 0;
         let history = self.history;
         for clock in history.clocks_on(case.kind) {
             cycles.clear();
-            let excused = |key| memories.iter().any(|m| m.excused && m.key == key && m.clock == clock.name);
-            self.deriver.derive(clock, &case.timeline, self.symbols, step.now, excused, &mut cycles);
-            for cycle in &cycles {
-                let is_same = |m: &Memory| m.key == cycle.key && m.clock == cycle.clock;
-                let (place, attached) = match memories[..known].iter().position(is_same) {
+            let mut places = SmallVec::<[Option<usize>; 2]>::new();
+            let want = |key, end: Option<Instant>| {
+                let is_same = |m: &Memory| m.key == key && m.clock == clock.name;
+                let expected = memories[..known].get(next).filter(|m| is_same(m)).map(|_| next);
+                let place = expected.or_else(|| memories[..known].iter().position(is_same));
+                let mut is_excused = false;
+                if let Some(place) = place {
+                    next = place + 1;
+                    found[place] = true;
+                    let memory = &memories[place];
+                    is_excused = memory.excused;
+                    let is_told = memory.told.is_some_and(|told| !told.is_open());
+                    if is_told && end.is_some_and(|end| end < changed_from) {
+                        return Want::Skip;
+                    }
+                }
+                places.push(place);
+                Want::Derive { is_excused }
+            };
+            self.deriver.derive(clock, &case.timeline, self.symbols, step.now, want, &mut cycles);
+            for (cycle, place) in cycles.iter().zip(places) {
+                let (place, attached) = match place {
                     Some(place) => (place, false),
                     None => {
                         memories.push(self.begin(case, cycle));
                         (memories.len() - 1, true)
                     }
                 };
-                if let Some(found) = found.get_mut(place) {
-                    *found = true;
-                }
                 self.cycle(case, cycle, &mut memories[place], attached, step, &mut wake);
             }
         }

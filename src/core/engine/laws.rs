@@ -409,8 +409,16 @@ proptest! {
         for retraction in log.iter().flat_map(|c| &c.retractions) {
             prop_assert!(retracted.insert(retraction.cycle.clone()), "{:?} taken back twice", retraction.cycle);
         }
+        // W3: what was told last of every cycle is what is true of it.
+        let told: BTreeSet<String> = engine.cases.iter().flatten().flat_map(|case| case.cycles.iter())
+            .filter_map(|m| Some(format!("{} {:x} {:?}", engine.symbols().name(m.clock), m.key, m.told?)))
+            .collect();
         let view = engine.case("shop", "ticket", "T1");
         let cycles = view.as_ref().map(|v| v.cycles(end())).unwrap_or_default();
+        let truth: BTreeSet<String> = cycles.iter()
+            .map(|c| format!("{} {:x} {:?}", engine.symbols().name(c.clock), c.key, c.state))
+            .collect();
+        prop_assert_eq!(told, truth);
         for id in &fired {
             let truth = cycles.iter().any(|c| {
                 c.key == id.key && engine.symbols().name(c.clock) == &id.clock && c.overdue_since(end()).is_some()

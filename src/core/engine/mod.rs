@@ -29,7 +29,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 use crate::core::calendar::Era;
-use crate::core::clock::{Cycle, Deriver, History, Policy, PolicyConfig, ReloadMode, State};
+use crate::core::clock::{Cycle, Deriver, History, Policy, PolicyConfig, ReloadMode, State, Want};
 use crate::core::model::{MergeScratch, Observation, Scalar, Sym, Symbols, Timeline, hash64};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
@@ -122,7 +122,8 @@ impl CaseView<'_> {
         for clock in self.engine.history.clocks_on(self.case.kind) {
             let excused =
                 |key| self.case.cycles.iter().any(|m| m.excused && m.key == key && m.clock == clock.name);
-            deriver.derive(clock, &self.case.timeline, &self.engine.symbols, now, excused, &mut cycles);
+            let want = |key, _| Want::Derive { is_excused: excused(key) };
+            deriver.derive(clock, &self.case.timeline, &self.engine.symbols, now, want, &mut cycles);
         }
         cycles
     }
@@ -208,7 +209,10 @@ impl Engine {
         // What no clock looks at moves no clock.
         let watched = self.scratch.changed().iter().any(|name| self.history.is_watched(kind, *name));
         if watched || case.timeline.first_seen() != first_seen {
-            let step = Step { now, until: now - Span::MILLISECOND, reason: RetractionReason::LateEntry };
+            let is_older = case.timeline.first_seen() != first_seen;
+            let changed_from = if is_older { Instant::MIN } else { self.scratch.changed_from() };
+            let until = now - Span::MILLISECOND;
+            let step = Step { now, until, changed_from, reason: RetractionReason::LateEntry };
             self.judge(number, step, &mut changes);
             outrank(&mut changes.crossings);
         }
@@ -229,7 +233,8 @@ impl Engine {
                 if wake > now {
                     break;
                 }
-                let step = Step { now: wake, until: wake, reason: RetractionReason::LateEntry };
+                let reason = RetractionReason::LateEntry;
+                let step = Step { now: wake, until: wake, changed_from: wake, reason };
                 self.judge(number, step, &mut changes);
             }
             for crossing in &mut changes.crossings[first..] {
@@ -424,8 +429,8 @@ impl Engine {
         let memory = case.cycles.iter_mut().find(|m| m.clock == clock_name && m.key == wanted);
         memory.ok_or_else(no_such)?.excused = true;
         changes.cases.push(CaseNumber(number));
-        let step = Step { now, until: now - Span::MILLISECOND, reason: RetractionReason::LateEntry };
-        self.judge(number, step, changes);
+        let (until, reason) = (now - Span::MILLISECOND, RetractionReason::LateEntry);
+        self.judge(number, Step { now, until, changed_from: Instant::MIN, reason }, changes);
         outrank(&mut changes.crossings);
         Ok(())
     }

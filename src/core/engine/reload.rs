@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::core::clock::{Deriver, Epoch, History, Policy, PolicyConfig, ReloadMode, State};
+use crate::core::clock::{Deriver, Epoch, History, Policy, PolicyConfig, ReloadMode, State, Want};
 use crate::core::engine::changes::{CaseNumber, Changes, CycleId, Refused, RetractionReason};
 use crate::core::engine::judge::{Step, case_key, outrank};
 use crate::core::engine::{Case, Engine};
@@ -95,12 +95,13 @@ impl Engine {
         difference: &mut ReloadDifference,
     ) {
         let (mut old, mut new) = (Vec::new(), Vec::new());
-        let excused = |key| case.cycles.iter().any(|m| m.excused && m.key == key);
+        let want =
+            |key, _| Want::Derive { is_excused: case.cycles.iter().any(|m| m.excused && m.key == key) };
         for clock in self.history.clocks_on(case.kind) {
-            deriver.derive(clock, &case.timeline, &self.symbols, now, excused, &mut old);
+            deriver.derive(clock, &case.timeline, &self.symbols, now, want, &mut old);
         }
         for clock in trial.clocks_on(case.kind) {
-            deriver.derive(clock, &case.timeline, &self.symbols, now, excused, &mut new);
+            deriver.derive(clock, &case.timeline, &self.symbols, now, want, &mut new);
         }
         for after in &new {
             let before = old.iter().find(|c| c.clock == after.clock && c.key == after.key);
@@ -152,7 +153,9 @@ impl Engine {
         self.history.push(Epoch { from: now, mode, since, policy });
         let first_seen = self.cases.iter().filter_map(|c| c.as_deref()).map(|c| c.timeline.oldest());
         self.history.prune(first_seen.min().unwrap_or(now));
-        let step = Step { now, until: now - Span::MILLISECOND, reason: RetractionReason::Reload };
+        let until = now - Span::MILLISECOND;
+        // R1: what has ended stays as it was.
+        let step = Step { now, until, changed_from: now, reason: RetractionReason::Reload };
         for number in 0..self.cases.len() as u32 {
             let first = changes.crossings.len();
             let told = changes.cycles.len() + changes.retractions.len() + first;

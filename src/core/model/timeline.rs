@@ -132,12 +132,26 @@ pub struct MergeScratch {
     replaced: bool,
     /// The names of the entries that the last merge changed.
     changed: Vec<Sym>,
+    /// The earliest instant from which the last merge changed anything.
+    changed_from: Instant,
 }
 
 impl MergeScratch {
     /// The names of the entries that the last merge changed; some may come twice.
     pub fn changed(&self) -> &[Sym] {
         &self.changed
+    }
+
+    /// The earliest instant from which the last merge changed anything.
+    pub fn changed_from(&self) -> Instant {
+        self.changed_from
+    }
+
+    /// Notes that an entry is another one from `at` on. Deadlines hold from the start of the case once they are known.
+    fn note(&mut self, name: Sym, tag: Tag, at: Instant) {
+        self.changed.push(name);
+        let from = if tag == Tag::Deadline { Instant::MIN } else { at };
+        self.changed_from = self.changed_from.min(from);
     }
 
     /// Drops texts that nothing points to any more.
@@ -321,6 +335,7 @@ impl Timeline {
     ) -> Merge {
         let mut merge = Merge::default();
         scratch.changed.clear();
+        scratch.changed_from = Instant::MAX;
         if !observation.as_of.is_plausible() {
             merge.implausible = (observation.marks.len() + observation.attributes.len()) as u32;
             return merge;
@@ -339,6 +354,10 @@ impl Timeline {
         }
         for (name, value) in &observation.attributes {
             silent_change |= merge_attribute(name, value, observation, now, symbols, scratch, &mut merge);
+        }
+        // What the first snapshot said holds from the start of the case.
+        if scratch.changed_from <= self.first_seen {
+            scratch.changed_from = Instant::MIN;
         }
         if merge.changed > 0 || silent_change {
             if scratch.replaced {
@@ -436,7 +455,7 @@ fn put(
     scratch: &mut MergeScratch,
     merge: &mut Merge,
 ) -> bool {
-    let MergeScratch { entries, texts, replaced, changed } = scratch;
+    let MergeScratch { entries, texts, replaced, .. } = scratch;
     let is_attribute = key.tag < Tag::Deadline;
     let known = entries.iter_mut().find(|e| {
         e.name == key.name
@@ -455,7 +474,7 @@ fn put(
         let reference = key.reference.map_or(0, |text| put_text(texts, text));
         entries.push(Entry { at, revision, value, reference, name: key.name, tag: key.tag, removed });
         merge.changed += 1;
-        changed.push(key.name);
+        scratch.note(key.name, key.tag, at);
         return false;
     };
     let same_value = known.tag == key.tag
@@ -491,10 +510,11 @@ fn put(
         return false;
     }
     *replaced |= known.tag == Tag::Text;
+    let earlier = known.at.min(at);
     (known.at, known.value, known.tag) = (at, value, key.tag);
     (known.removed, known.revision) = (removed, revision);
     merge.changed += 1;
-    changed.push(key.name);
+    scratch.note(key.name, key.tag, earlier);
     false
 }
 
