@@ -353,7 +353,15 @@ fn segment_at<'h>(
 /// last. What was said first holds from the start of the case.
 fn deadline_at(timeline: &Timeline, name: Sym, t: Instant, now: Instant) -> Option<Instant> {
     let named = || timeline.entries().filter(move |e| e.name == name && e.at <= now);
-    let known_at = t.max(named().next()?.at);
+    let mut all = named();
+    let first = all.next()?;
+    if all.next().is_none() {
+        return match timeline.content(first) {
+            Content::Deadline(at) => Some(at),
+            Content::Mark | Content::Attribute(_) => None,
+        };
+    }
+    let known_at = t.max(first.at);
     let mut earliest: Option<Instant> = None;
     for entry in named().filter(|e| e.at <= known_at) {
         let reference = timeline.reference(entry);

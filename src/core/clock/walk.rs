@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::core::clock::config::{Pick, Reopen};
 use crate::core::clock::history::{ClockHistory, Relevance};
 use crate::core::clock::policy::{Clock, Roles};
-use crate::core::model::{Content, Entry, Symbols, Timeline, hash64};
+use crate::core::model::{Content, Entry, Symbols, Timeline, combine, hash64};
 use crate::core::time::Instant;
 
 use super::history::ReloadMode;
@@ -336,22 +336,14 @@ impl<'h, 't> Walk<'h, 't> {
     /// K15: the clock and case are known, so the entry names the cycle: its name, and its reference or, for a mark
     /// that may come again without one, its instant.
     fn key(&self, entry: &Entry) -> u64 {
-        let name = self.symbols.name(entry.name);
-        let mut bytes = [0u8; Symbols::LONGEST + 24];
-        let mut len = 0;
-        let mut put = |part: &[u8]| {
-            let part = &part[..part.len().min(bytes.len() - len)];
-            bytes[len..len + part.len()].copy_from_slice(part);
-            len += part.len();
-        };
-        put(name.as_bytes());
-        put(&[0]);
+        let name = self.symbols.digest(entry.name);
         match self.timeline.reference(entry) {
-            Some(reference) => put(&hash64(reference.as_bytes()).to_le_bytes()),
-            None if self.symbols.is_single(entry.name) && self.timeline.content(entry) == Content::Mark => {}
-            None => put(&entry.at.as_millis().to_le_bytes()),
+            Some(reference) => combine(name, hash64(reference.as_bytes())),
+            None if self.symbols.is_single(entry.name) && self.timeline.content(entry) == Content::Mark => {
+                name
+            }
+            None => combine(name, entry.at.as_millis() as u64),
         }
-        hash64(&bytes[..len])
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::core::clock::{RingAt, State};
 use crate::core::model::Merge;
 use crate::core::time::{Instant, Span};
@@ -35,7 +37,7 @@ pub struct CycleId {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
     /// The cases whose rows are to be kept anew, by the engine's own number ([`super::Engine::row`]).
-    pub cases: Vec<CaseNumber>,
+    pub cases: SmallVec<[CaseNumber; 2]>,
     /// Thresholds that were crossed, rung or not.
     pub crossings: Vec<Crossing>,
     /// Cycles that began, changed state, ended, or turned out never to have been.

@@ -61,6 +61,8 @@ pub struct Engine {
     uncovered: BTreeSet<(Arc<str>, i16)>,
     deriver: Deriver,
     scratch: MergeScratch,
+    /// The source and kind of the last observation.
+    last_names: Option<(Sym, Sym)>,
 }
 
 /// Something a person or the daemon wants of the engine.
@@ -159,6 +161,7 @@ impl Engine {
             uncovered: BTreeSet::new(),
             deriver: Deriver::default(),
             scratch: MergeScratch::default(),
+            last_names: None,
         })
     }
 
@@ -324,6 +327,17 @@ impl Engine {
     }
 
     fn admit(&mut self, observation: &Observation<'_>) -> Result<(Sym, Sym), Refused> {
+        if observation.id.is_empty() || observation.id.len() > Engine::LONGEST_ID {
+            let length = observation.id.len();
+            return Err(Refused::Name { what: "the id", length, most: Engine::LONGEST_ID });
+        }
+        // Observations come in runs of one source and kind.
+        if let Some((source, kind)) = self.last_names
+            && **self.symbols.name(source) == *observation.source
+            && **self.symbols.name(kind) == *observation.kind
+        {
+            return Ok((source, kind));
+        }
         let mut name = |what, text: &str| {
             if text.is_empty() || text.len() > Symbols::LONGEST {
                 return Err(Refused::Name { what, length: text.len(), most: Symbols::LONGEST });
@@ -331,10 +345,7 @@ impl Engine {
             self.symbols.intern(text).ok_or(Refused::TooManyNames)
         };
         let names = (name("the source", &observation.source)?, name("the kind", &observation.kind)?);
-        if observation.id.is_empty() || observation.id.len() > Engine::LONGEST_ID {
-            let length = observation.id.len();
-            return Err(Refused::Name { what: "the id", length, most: Engine::LONGEST_ID });
-        }
+        self.last_names = Some(names);
         Ok(names)
     }
 

@@ -271,6 +271,7 @@ impl Engine {
             uncovered: snapshot.uncovered.iter().map(|(c, y)| (Arc::from(c.as_str()), *y)).collect(),
             deriver: super::Deriver::default(),
             scratch: super::MergeScratch::default(),
+            last_names: None,
         };
         for row in &snapshot.cases {
             engine.restore(row)?;

@@ -7,5 +7,5 @@ mod timeline;
 
 pub use language::Language;
 pub use observation::{Mark, Observation, Value};
-pub use symbols::{Sym, Symbols, hash64};
+pub use symbols::{Sym, Symbols, combine, hash64};
 pub use timeline::{Content, Entry, Merge, MergeScratch, SavedEntry, Scalar, Timeline};

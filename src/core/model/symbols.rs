@@ -29,6 +29,7 @@ pub struct Symbols {
 #[derive(Debug)]
 struct Name {
     text: Arc<str>,
+    digest: u64,
     single: bool,
     deadline: bool,
 }
@@ -83,13 +84,12 @@ impl Symbols {
         let number = u16::try_from(self.names.len()).ok()?;
         self.names.push(Name {
             text: text.into(),
+            digest: hash64(text.as_bytes()),
             single: SINGLE.binary_search(&text).is_ok(),
             deadline: text.ends_with("_by"),
         });
         let names = &self.names;
-        self.index.insert_unique(hash64(text.as_bytes()), number, |n| {
-            hash64(names[usize::from(*n)].text.as_bytes())
-        });
+        self.index.insert_unique(hash64(text.as_bytes()), number, |n| names[usize::from(*n)].digest);
         Some(Sym(number))
     }
 
@@ -103,6 +103,11 @@ impl Symbols {
     /// The name behind a number of this table.
     pub fn name(&self, sym: Sym) -> &Arc<str> {
         &self.names[sym.index()].text
+    }
+
+    /// [`hash64`] of the name.
+    pub fn digest(&self, sym: Sym) -> u64 {
+        self.names[sym.index()].digest
     }
 
     /// Says whether the mark happens once in the life of a case; holds for entries merged from now on.
@@ -140,6 +145,11 @@ pub fn hash64(bytes: &[u8]) -> u64 {
     let rest = chunks.remainder();
     last[..rest.len()].copy_from_slice(rest);
     fold(fold(hash ^ u64::from_le_bytes(last)))
+}
+
+/// Two digests as one; the order matters.
+pub fn combine(a: u64, b: u64) -> u64 {
+    fold(fold(a ^ 0x2545_f491_4f6c_dd1d) ^ b)
 }
 
 fn fold(x: u64) -> u64 {
