@@ -8,14 +8,16 @@ pub mod replay;
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::Settings;
+use crate::core::calendar::zone_table;
 
 /// Rings the right person on shift before an after-sales promise is broken.
 #[derive(Debug, Parser)]
-#[command(name = "shiftbell", version, max_term_width = 100)]
+#[command(name = "shiftbell", version = version(), max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -34,6 +36,12 @@ enum Verb {
     /// The configuration's schema, and the files inside the program.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+}
+
+/// The version, with the release of the zone table: due times depend on both (C12).
+fn version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| format!("{} (time zones {})", env!("CARGO_PKG_VERSION"), zone_table()))
 }
 
 /// Reads the arguments, runs the verb, and answers with the exit code: 0 done, 1 failed, 2 refused.

