@@ -355,7 +355,7 @@ impl Engine {
             *d == digest
                 && self.cases[*n as usize]
                     .as_deref()
-                    .is_some_and(|c| c.source == source && c.kind == kind && c.timeline.id() == id)
+                    .is_some_and(|c| c.source == source && c.kind == kind && c.timeline.is_of(id))
         };
         self.index.find(spread(digest), same).map(|(_, n)| *n)
     }

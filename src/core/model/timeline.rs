@@ -200,6 +200,11 @@ impl Timeline {
         text_at(&self.texts, 0)
     }
 
+    /// Whether this is the case `id`.
+    pub fn is_of(&self, id: &str) -> bool {
+        bytes_at(&self.texts, 0) == id.as_bytes()
+    }
+
     /// The earliest `as_of` of all its observations. What that first snapshot said is taken to have held since the
     /// case began: nothing older is known.
     pub fn first_seen(&self) -> Instant {
@@ -462,7 +467,7 @@ fn put(
             && (e.tag == key.tag || (is_attribute && e.tag < Tag::Deadline))
             && key.at.is_none_or(|at| e.at == at)
             && match key.reference {
-                Some(reference) => e.reference != 0 && text_at(texts, e.reference) == reference,
+                Some(reference) => e.reference != 0 && bytes_at(texts, e.reference) == reference.as_bytes(),
                 None => e.reference == 0,
             }
     });
@@ -479,7 +484,7 @@ fn put(
     };
     let same_value = known.tag == key.tag
         && match key.tag {
-            Tag::Text => text_at(texts, known.value as u32) == text_at(texts, value as u32),
+            Tag::Text => bytes_at(texts, known.value as u32) == bytes_at(texts, value as u32),
             _ => known.value == value,
         };
     if same_value && known.at == at && known.removed == removed {
@@ -500,7 +505,7 @@ fn put(
                 _ => (tag, value),
             };
             let by_value = if key.tag == Tag::Text && known.tag == Tag::Text {
-                text_at(texts, value as u32).cmp(text_at(texts, known.value as u32))
+                bytes_at(texts, value as u32).cmp(bytes_at(texts, known.value as u32))
             } else {
                 rank(key.tag, value).cmp(&rank(known.tag, known.value))
             };
@@ -528,8 +533,12 @@ fn put_text(texts: &mut Vec<u8>, text: &str) -> u32 {
 }
 
 fn text_at(texts: &[u8], place: u32) -> &str {
+    // Only whole texts are ever put in.
+    std::str::from_utf8(bytes_at(texts, place)).unwrap_or_default()
+}
+
+fn bytes_at(texts: &[u8], place: u32) -> &[u8] {
     let place = place as usize;
     let len = usize::from(u16::from_le_bytes([texts[place], texts[place + 1]]));
-    // Only whole texts are ever put in.
-    std::str::from_utf8(&texts[place + 2..place + 2 + len]).unwrap_or_default()
+    &texts[place + 2..place + 2 + len]
 }
