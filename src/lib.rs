@@ -4,10 +4,10 @@
 //! The rooms, in the order of their layers; imports point up this list, never down
 //! (`tests/it/house.rs` holds it):
 //!
-//! 1. [`core`]: the pure desk engine. No I/O, no wall clock, no randomness, no async.
+//! 1. [`core`]: the pure desk engine, from calendars and clocks to duty. No I/O, no wall clock, no randomness, no async.
 //! 2. [`config`]: files and environment become typed settings, with every problem told at once.
-//! 3. [`sources`]: adapters, what the world says as observations.
-//! 4. [`cli`]: one file a verb.
+//! 3. [`sources`]: adapters, what the world says as observations; so far recorded histories.
+//! 4. [`cli`]: one file a verb; `replay` runs a history through the engine in virtual time.
 //!
 //! `ARCHITECTURE.md` draws the map and says where to add a thing.
 

@@ -12,10 +12,11 @@ use crate::core::problem::Problems;
 use crate::core::time::Instant;
 
 /// The exit code of a configuration with errors; clap uses the same for wrong arguments.
-const REFUSED: u8 = 2;
+pub(super) const REFUSED: u8 = 2;
 
-/// Checks a configuration without using it: exit code 0 when it may be used (warnings are told), 2 when it is
-/// refused.
+/// Tell everything that is wrong with a configuration, all at once: file, line, key, found, expected.
+///
+/// Exit code: 0 when it may be used (warnings are told), 2 when it is refused.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct CheckArgs {
     /// The main file, or `builtin:NAME` for one inside the program.

@@ -7,14 +7,14 @@ use schemars::JsonSchema;
 
 use crate::config::{builtin, schema_for};
 
-/// What can be configured.
+/// Print the schema of the configuration, and the files inside the program.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum ConfigCommand {
-    /// Prints the JSON Schema of the configuration, so that editors complete and check it.
+    /// Print the JSON Schema of the configuration, so that editors complete and check it.
     Schema,
-    /// Lists the files inside the program that `include = ["builtin:NAME"]` takes over.
+    /// List the files inside the program that `include = ["builtin:NAME"]` takes over.
     Files,
-    /// Prints one of the files inside the program, to read or to start from.
+    /// Print one of the files inside the program, to read or to start from.
     Show {
         /// Its name, such as `policies/handbook.toml`.
         name: String,
@@ -24,8 +24,12 @@ pub enum ConfigCommand {
 /// Answers a `config` command for settings of the type `T`.
 ///
 /// # Errors
-/// `out` cannot be written.
-pub fn config<T: JsonSchema>(command: &ConfigCommand, out: &mut impl Write) -> io::Result<ExitCode> {
+/// `out` or `err` cannot be written.
+pub fn config<T: JsonSchema>(
+    command: &ConfigCommand,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> io::Result<ExitCode> {
     match command {
         ConfigCommand::Schema => writeln!(out, "{}", schema_for::<T>())?,
         ConfigCommand::Files => {
@@ -39,7 +43,11 @@ pub fn config<T: JsonSchema>(command: &ConfigCommand, out: &mut impl Write) -> i
                 Some(text) => out.write_all(text.as_bytes())?,
                 None => {
                     let names: Vec<&str> = builtin::names().collect();
-                    writeln!(out, "found `{name}`, expected one of {}", names.join(", "))?;
+                    writeln!(
+                        err,
+                        "error: there is no file `{name}` inside the program, expected one of: {}",
+                        names.join(", ")
+                    )?;
                     return Ok(ExitCode::from(2));
                 }
             }
@@ -59,7 +67,7 @@ mod tests {
             seats: u8,
         }
         let mut out = Vec::new();
-        let code = config::<Settings>(command, &mut out).unwrap();
+        let code = config::<Settings>(command, &mut out, &mut io::sink()).unwrap();
         (String::from_utf8(out).unwrap(), code)
     }
 

@@ -12,6 +12,7 @@ use clap::Args;
 use jiff::tz::TimeZone;
 
 use crate::cli::replay::progress::Progress;
+use crate::cli::replay::rows::SignalRow;
 use crate::cli::replay::run::{Replay, replay};
 use crate::cli::replay::settings;
 use crate::config::Ready;
@@ -21,14 +22,18 @@ use crate::core::engine::CaseView;
 use crate::core::model::{Content, Language, Scalar};
 use crate::core::time::{Instant, Span};
 
-/// Shows step by step how the due times of one case came about: start, pauses, closed hours and holidays stepped over,
+/// Show step by step how the due times of one case came about: start, pauses, closed hours and holidays stepped over,
 /// the instants of the rings, the outcome.
+///
+/// Exit code: 0 done, 1 the history or the case could not be found, 2 the arguments or the configuration are refused.
 #[derive(Clone, Debug, Args)]
+#[command(after_long_help = "Example:
+  shiftbell explain -c shop.toml --replay history.jsonl --clock ticket_reply -- ticket/T1029")]
 pub struct ExplainArgs {
     /// The configuration: a file, or `builtin:NAME` for one inside the program.
     #[arg(long, short, value_name = "FILE", default_value = "shiftbell.toml")]
     pub config: PathBuf,
-    /// The histories to read the case from; several are merged by `at`.
+    /// The histories to read the case from, as `replay` reads them; `--` ends their list.
     #[arg(long = "replay", value_name = "FILE", required = true, num_args = 1..)]
     pub histories: Vec<String>,
     /// As of this instant (RFC 3339); without it, the end of the history.
@@ -54,6 +59,17 @@ const STEPS_SHOWN: usize = 16;
 /// A configuration that is refused, a history that cannot be read, a case that is not in it.
 pub fn main(args: &ExplainArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<ExitCode> {
     let ready = settings(&args.config, err)?;
+    if let Some(wanted) = &args.clock
+        && !ready.settings.clock.iter().any(|c| c.name == *wanted)
+    {
+        let mut names: Vec<&str> = Vec::new();
+        for clock in &ready.settings.clock {
+            if !names.contains(&clock.name.as_str()) {
+                names.push(&clock.name);
+            }
+        }
+        bail!("there is no clock `{wanted}`, expected one of: {}", names.join(", "));
+    }
     let progress = Progress::new(crate::sources::history::open::total_size(&args.histories));
     let done = replay(&ready, &args.histories, args.until, false, &progress, None)?;
     progress.finish();
@@ -78,12 +94,31 @@ pub fn main(args: &ExplainArgs, out: &mut impl Write, err: &mut impl Write) -> a
     }
     if found == 0 {
         bail!(
-            "there is no case `{}` among the {} of the history, expected an id, kind/id or source/kind/id",
+            "there is no case `{}` among the {} of the history, expected an id, kind/id or source/kind/id{}",
             args.case,
-            done.case_count
+            done.case_count,
+            some_case(&done).map(|case| format!(" such as {case}")).unwrap_or_default()
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The first case of the history, as an example of how one is named.
+fn some_case(done: &Replay) -> Option<String> {
+    let view = done.engine.views().min_by_key(CaseView::key)?;
+    let key = view.key();
+    Some(format!("{}/{}", key.kind, key.id))
+}
+
+/// A span to the second; days where the hours would be many.
+fn spell(span: Span) -> String {
+    const DAYS_FROM: Span = Span::from_minutes(100 * 60);
+    if span < DAYS_FROM {
+        return span.to_string();
+    }
+    let days = span.as_secs() / 86_400;
+    let rest = Span::from_millis(span.as_millis() - Span::DAY.times(days).as_millis());
+    if rest == Span::ZERO { format!("{days}d") } else { format!("{days}d {rest}") }
 }
 
 fn is_meant(view: &CaseView<'_>, wanted: &str) -> bool {
@@ -100,6 +135,43 @@ struct Explanation<'a> {
     zone: TimeZone,
     language: Language,
     text: String,
+}
+
+/// What happens to a cycle once.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Milestone {
+    /// It ended. At the very due time that is in time.
+    End,
+    /// It fell due.
+    Due,
+}
+
+/// The milestones still to be told, the earliest last.
+struct Milestones(Vec<(Instant, Milestone)>);
+
+impl Milestones {
+    fn of(cycle: &Cycle<'_>) -> Milestones {
+        let mut all: Vec<_> = [(cycle.end, Milestone::End), (cycle.due, Milestone::Due)]
+            .into_iter()
+            .filter_map(|(at, what)| at.map(|at| (at, what)))
+            .collect();
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        Milestones(all)
+    }
+
+    fn pop(&mut self) -> Option<(Instant, Milestone)> {
+        self.0.pop()
+    }
+
+    /// The next one, where it is at `at` or before.
+    fn pop_at(&mut self, at: Instant) -> Option<(Instant, Milestone)> {
+        self.0.pop_if(|(next, _)| *next <= at)
+    }
+
+    /// The next one, where it is before `to`.
+    fn pop_before(&mut self, to: Instant) -> Option<(Instant, Milestone)> {
+        self.0.pop_if(|(next, _)| *next < to)
+    }
 }
 
 impl Explanation<'_> {
@@ -126,7 +198,12 @@ impl Explanation<'_> {
             }
         }
         if shown == 0 {
-            let text = self.word("没有任何时效承诺适用于它", "no clock started on it");
+            let text = match clock {
+                Some(name) => {
+                    format!("{name}: {}", self.word("没有在这个个案上开始计时", "never started on this case"))
+                }
+                None => self.word("没有任何时效承诺适用于它", "no clock started on it").to_owned(),
+            };
             writeln!(self.text, "\n{text}")?;
         }
         self.text.push('\n');
@@ -180,72 +257,86 @@ impl Explanation<'_> {
         let by = symbols.name(entry.name);
         self.step(self.word("开始", "start"), cycle.start, &format!("{by}{}", self.terms(cycle.terms())))?;
         let until = cycle.end.unwrap_or(end).max(cycle.due.unwrap_or(Instant::MIN)).min(end.max(cycle.start));
+        let mut milestones = Milestones::of(cycle);
         for (i, segment) in cycle.segments.iter().enumerate() {
             if i > 0 && segment.from > until {
                 break;
             }
-            self.segment(i, segment, until)?;
+            self.segment(cycle, i, segment, until, &mut milestones)?;
         }
-        match cycle.due {
-            Some(due) => {
-                let calendar = &cycle.terms().calendar;
-                let mut note = String::new();
-                if calendar.works_until(due) && !calendar.is_open(due) {
-                    note.push_str(self.word("（恰好在下班时刻用完）", " (used up exactly at closing)"));
-                }
-                if !calendar.covers(due) {
-                    note.push_str(self.word("（节假日表未覆盖）", " (beyond what the holiday set covers)"));
-                }
-                self.step(self.word("到期", "due"), due, &note)?;
-            }
-            None => {
-                if let Some(left) = cycle.left(end) {
-                    let text = match cycle.due_if_resumed(end) {
-                        Some(due) => format!(
-                            "{left}; {} {}",
-                            self.word("若现在恢复则到期于", "if it went on now it would be due"),
-                            self.time(due)
-                        ),
-                        None => left.to_string(),
-                    };
-                    let label = self.word("剩余", "left");
-                    writeln!(self.text, "  {label:<9}{text}")?;
-                }
-            }
+        while let Some(milestone) = milestones.pop() {
+            self.milestone(cycle, milestone)?;
+        }
+        if cycle.due.is_none()
+            && let Some(left) = cycle.left(end)
+        {
+            let text = match cycle.due_if_resumed(end) {
+                Some(due) => format!(
+                    "{left}; {} {}",
+                    self.word("若现在恢复则到期于", "if it went on now it would be due"),
+                    self.time(due)
+                ),
+                None => left.to_string(),
+            };
+            let label = self.word("剩余", "left");
+            writeln!(self.text, "  {label:<9}{text}")?;
         }
         for ring in &cycle.terms().rings {
             let Some(at) = cycle.crossing(ring) else { continue };
             let passed = at <= end && cycle.end.is_none_or(|e| at < e);
-            let note = match (passed, cycle.state.is_open()) {
-                (true, _) => self.word("已触发", "crossed"),
-                (false, true) => self.word("未到", "ahead"),
-                (false, false) => self.word("未触发", "not crossed"),
+            let rang = passed.then(|| self.signal(view, name, &ring.at.to_string(), at)).flatten();
+            let note = match (rang, passed, cycle.state.is_open()) {
+                (Some(signal), ..) if signal.late_by_s > 0 => {
+                    format!("{} {}", self.word("补提醒于", "rang late, at"), self.time(signal.at))
+                }
+                (Some(_), ..) => self.word("已提醒", "rang").to_owned(),
+                (None, true, _) => self.word("已过，未提醒", "passed, did not ring").to_owned(),
+                (None, false, true) => self.word("未到", "ahead").to_owned(),
+                (None, false, false) => self.word("未触发", "did not ring").to_owned(),
             };
+            // A promise is broken once its due time has passed, a millisecond later; nobody reads that.
+            let at = if cycle.due == Some(at - Span::MILLISECOND) { at - Span::MILLISECOND } else { at };
             self.step(self.word("提醒", "ring"), at, &format!("{}  {note}", ring.at))?;
         }
-        if let Some(ended) = cycle.end {
-            self.step(self.word("结束", "end"), ended, "")?;
-        }
         let mut sums = vec![
-            (self.word("用时（营业）", "open time"), cycle.taken_open(end)),
-            (self.word("用时（自然）", "wall time"), cycle.taken_wall(end)),
+            (self.word("用时（营业）", "took open"), cycle.taken_open(end)),
+            (self.word("用时（自然）", "took wall"), cycle.taken_wall(end)),
         ];
         if cycle.overdue_since(end).is_some() {
-            sums.push((self.word("超时（营业）", "overdue, open"), cycle.overdue_open(end)));
-            sums.push((self.word("超时（自然）", "overdue, wall"), cycle.overdue_wall(end)));
+            sums.push((self.word("超时（营业）", "late open"), cycle.overdue_open(end)));
+            sums.push((self.word("超时（自然）", "late wall"), cycle.overdue_wall(end)));
         }
-        let sums: Vec<String> = sums.into_iter().map(|(what, span)| format!("{what} {span}")).collect();
-        let label = self.word("结果", "outcome");
-        writeln!(self.text, "  {label:<9}{state}; {}", sums.join(", "))
+        let sums: Vec<String> =
+            sums.into_iter().map(|(what, span)| format!("{what} {}", spell(span))).collect();
+        let (label, comma) = (self.word("结果", "outcome"), self.word("，", ", "));
+        writeln!(self.text, "  {label:<9}{state}{comma}{}", sums.join(comma))
+    }
+
+    /// What rang for a crossing at `at`, whenever it was recorded.
+    fn signal(&self, view: &CaseView<'_>, clock: &str, ring: &str, at: Instant) -> Option<&SignalRow> {
+        let key = view.key();
+        self.done.signals.iter().find(|s| {
+            let crossed = s.at - Span::from_secs(s.late_by_s);
+            *s.id == *key.id
+                && (&s.source, &s.kind) == (&key.source, &key.kind)
+                && *s.clock == *clock
+                && s.ring == ring
+                && (crossed.since(at) <= Span::from_secs(1) && at.since(crossed) <= Span::from_secs(1))
+        })
     }
 
     fn step(&mut self, label: &str, at: Instant, note: &str) -> std::fmt::Result {
         let at = self.time(at);
-        writeln!(self.text, "  {label:<9}{at}  {note}")
+        let note = if note.is_empty() { String::new() } else { format!("  {note}") };
+        writeln!(self.text, "  {label:<9}{at}{note}")
     }
 
+    /// `超时完成 missed`: the word of the files beside the one for people.
     fn state(&self, state: State) -> String {
-        format!("{} {}", self.language.outcome(state), state.word())
+        match self.language {
+            Language::Zh => format!("{} {}", self.language.outcome(state), state.word()),
+            Language::En => state.word().to_owned(),
+        }
     }
 
     fn terms(&self, terms: &crate::core::clock::Terms) -> String {
@@ -259,7 +350,7 @@ impl Explanation<'_> {
             }
             Promise::Within { target: None, deadline: None } => String::new(),
             Promise::By { time, .. } => format!("{} {}", self.word("不晚于", "by"), time.strftime("%H:%M")),
-            Promise::Every { months, days } if days == 0 => {
+            Promise::Every { months, days: 0 } => {
                 format!("{} {months} {}", self.word("每", "every"), self.word("个月", "months"))
             }
             Promise::Every { days, .. } => {
@@ -274,28 +365,92 @@ impl Explanation<'_> {
         format!("  ({promise} @ {}{overlays})", terms.calendar.id())
     }
 
-    /// One segment: what it was, and the open and closed hours in it.
-    fn segment(&mut self, place: usize, segment: &Segment<'_>, until: Instant) -> std::fmt::Result {
+    /// One segment: what it was, and the open and closed hours in it. Where it falls due or ends inside, it is told in
+    /// two, so that what runs before the due time adds up to the target.
+    fn segment(
+        &mut self,
+        cycle: &Cycle<'_>,
+        place: usize,
+        segment: &Segment<'_>,
+        until: Instant,
+        milestones: &mut Milestones,
+    ) -> std::fmt::Result {
+        let to = segment.to.min(until);
+        // One that comes exactly between two segments ends the earlier one.
+        while let Some(milestone) = milestones.pop_at(segment.from) {
+            self.milestone(cycle, milestone)?;
+        }
         if place > 0 && segment.retargeted {
             let label = self.word("变更", "changed");
             self.step(label, segment.from, &self.terms(segment.terms))?;
         }
-        let to = segment.to.min(until);
+        let mut from = segment.from;
+        while let Some(milestone) = milestones.pop_before(to) {
+            let (at, _) = milestone;
+            self.stretch(cycle, segment, from, at)?;
+            self.milestone(cycle, milestone)?;
+            from = at;
+        }
+        self.stretch(cycle, segment, from, to)
+    }
+
+    fn stretch(
+        &mut self,
+        cycle: &Cycle<'_>,
+        segment: &Segment<'_>,
+        from: Instant,
+        to: Instant,
+    ) -> std::fmt::Result {
+        if from >= to {
+            return Ok(());
+        }
         match segment.flow {
-            Flow::Paused => self.span(self.word("暂停", "paused"), segment.from, to, ""),
-            Flow::Stopped => self.span(self.word("已完结", "stopped"), segment.from, to, ""),
-            Flow::Running => self.hours(&segment.terms.calendar, segment.from, to),
+            Flow::Paused => self.span(self.word("暂停", "paused"), from, to, ""),
+            Flow::Stopped => self.span(self.word("已完结", "stopped"), from, to, ""),
+            Flow::Running => {
+                let runs = if cycle.due.is_some_and(|due| from >= due) {
+                    self.word("超时", "late")
+                } else if cycle.end.is_some_and(|end| from >= end) {
+                    self.word("未用", "unused")
+                } else {
+                    self.word("计时", "runs")
+                };
+                self.hours(&segment.terms.calendar, runs, from, to)
+            }
+        }
+    }
+
+    fn milestone(&mut self, cycle: &Cycle<'_>, (at, what): (Instant, Milestone)) -> std::fmt::Result {
+        match what {
+            Milestone::End => self.step(self.word("结束", "end"), at, ""),
+            Milestone::Due => {
+                let calendar = &cycle.terms().calendar;
+                let mut notes = Vec::new();
+                if calendar.works_until(at) && !calendar.is_open(at) {
+                    notes.push(self.word("恰好在下班时刻用完", "used up exactly at closing"));
+                }
+                if !calendar.covers(at) {
+                    notes.push(self.word("节假日表未覆盖", "beyond what the holiday set covers"));
+                }
+                let note = if notes.is_empty() { String::new() } else { format!("({})", notes.join(", ")) };
+                self.step(self.word("到期", "due"), at, &note)
+            }
         }
     }
 
     fn span(&mut self, label: &str, from: Instant, to: Instant, note: &str) -> std::fmt::Result {
         let (a, b, wall) = (self.time(from), self.time(to), to.since(from));
-        writeln!(self.text, "  {label:<9}{a} → {b}  {wall}{note}")
+        writeln!(self.text, "  {label:<9}{a} → {b}  {}{note}", spell(wall))
     }
 
-    fn hours(&mut self, calendar: &Calendar, from: Instant, to: Instant) -> std::fmt::Result {
-        let (runs, closed, skipped) =
-            (self.word("计时", "runs"), self.word("停表", "closed"), self.word("略", "skipped"));
+    fn hours(
+        &mut self,
+        calendar: &Calendar,
+        runs: &'static str,
+        from: Instant,
+        to: Instant,
+    ) -> std::fmt::Result {
+        let (closed, skipped) = (self.word("停表", "closed"), self.word("略去", "skipped"));
         let mut at = from;
         let open: Vec<(Instant, Instant)> = calendar.open_between(from, to).take(10_000).collect();
         for (i, (start, end)) in open.iter().enumerate() {

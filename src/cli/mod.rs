@@ -17,7 +17,14 @@ use crate::core::calendar::zone_table;
 
 /// Rings the right person on shift before an after-sales promise is broken.
 #[derive(Debug, Parser)]
-#[command(name = "shiftbell", version = version(), max_term_width = 100)]
+#[command(
+    name = "shiftbell",
+    version = version(),
+    max_term_width = 100,
+    after_help = "Try it: shiftbell replay -c builtin:examples/shop.toml HISTORY.jsonl --html report.html\n\
+        Begin:  shiftbell config show shiftbell.toml > shiftbell.toml && shiftbell check\n\
+        Any single value of a configuration can be set by the environment: SHIFTBELL__DESK__ZONE=Asia/Shanghai"
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -31,9 +38,9 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Look at business hours, ask them, import holidays.
     Calendar(calendar::CalendarArgs),
-    /// Tell everything that is wrong with a configuration at once.
+    /// Tell everything that is wrong with a configuration, all at once.
     Check(check::CheckArgs),
-    /// The configuration's schema, and the files inside the program.
+    /// Print the schema of the configuration, and the files inside the program.
     #[command(subcommand)]
     Config(config::ConfigCommand),
 }
@@ -54,7 +61,9 @@ pub fn main() -> ExitCode {
         Verb::Explain(args) => explain::main(args, &mut out, &mut err),
         Verb::Calendar(args) => calendar::run(args, io::stdin().lock(), &mut out, &mut err),
         Verb::Check(args) => check::main(args, &mut out).map_err(anyhow::Error::from),
-        Verb::Config(command) => config::config::<Settings>(command, &mut out).map_err(anyhow::Error::from),
+        Verb::Config(command) => {
+            config::config::<Settings>(command, &mut out, &mut err).map_err(anyhow::Error::from)
+        }
     };
     let done = done.and_then(|code| {
         out.flush()?;
@@ -69,7 +78,7 @@ pub fn main() -> ExitCode {
         Err(e) => {
             // Nothing is left to tell it to when standard error is gone too.
             drop(writeln!(err, "error: {e:#}"));
-            ExitCode::FAILURE
+            if e.is::<replay::Refused>() { ExitCode::from(check::REFUSED) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -35,7 +35,13 @@ pub struct CalendarArgs {
 /// The verbs of `shiftbell calendar`.
 #[derive(Debug, Subcommand)]
 pub enum CalendarVerb {
-    /// Answer a case file (one JSON object a line, calendars first) from standard input.
+    /// Answer questions about business hours: JSON Lines from standard input, calendars first.
+    ///
+    /// One answer a line on standard output, in the order of the questions. Exit code 1 when a line was no question.
+    #[command(after_long_help = "Input:
+  {\"op\":\"calendar\",\"id\":\"cn\",\"tz\":\"Asia/Shanghai\",\"weekly\":{\"mon\":[[\"09:00\",\"18:00\"]]},\"overrides\":{\"2026-02-16\":[]}}
+  {\"op\":\"add\",\"id\":\"q1\",\"cal\":\"cn\",\"start\":\"2026-03-02T09:00:00Z\",\"minutes\":90}
+  {\"op\":\"between\",\"id\":\"q2\",\"cal\":\"cn\",\"start\":\"2026-03-02T09:00:00Z\",\"end\":\"2026-03-09T09:00:00Z\"}")]
     Eval,
     /// Draw a month of opening hours, holidays and make-up days.
     Show {
@@ -49,9 +55,9 @@ pub enum CalendarVerb {
     },
     /// Print the holiday set of an iCalendar file as TOML.
     Import {
-        /// The file, `holidays.ics`.
+        /// The file, such as `holidays.ics`.
         file: PathBuf,
-        /// The set's name; the file's name without it.
+        /// The set's name; without it, the file's.
         #[arg(long)]
         name: Option<String>,
     },

@@ -19,46 +19,60 @@ use clap::{Args, ValueEnum};
 use self::progress::Progress;
 use self::report::compare::{Comparison, Side};
 use self::report::rings::Rings;
+use self::report::show::count;
 use self::report::{ClockTitle, Document, Frame, Report};
 use self::rows::write_line;
 use self::run::{Replay, replay};
-use crate::config::{Ready, environment, load_settings};
+use crate::config::{Ready, builtin, environment, load_settings};
 use crate::core::model::Language;
 use crate::core::time::{Instant, Span};
 use crate::sources::history::open::{STDIN, total_size};
 use crate::sources::history::{InputError, Tally};
 
-/// Runs recorded history through a configuration: what would have rung, when and why.
+/// Run recorded history through a configuration: what would have rung, when and why.
+///
+/// Nothing is sent and nothing is kept: the engine that rings by day runs here over recorded events, as fast as it can,
+/// in the time of the events. The same history and configuration give the same bytes.
+///
+/// Exit code: 0 done, 1 the history could not be read (to its end), 2 the arguments or the configuration are refused.
 #[derive(Clone, Debug, Args)]
+#[command(after_long_help = "Examples:
+  shiftbell replay -c shop.toml history.jsonl --html report.html
+  shiftbell replay -c trial.toml --against shop.toml history.jsonl     what would trial.toml change?
+  zstdcat 2026-*.jsonl.zst | shiftbell replay -c shop.toml --outcomes outcomes.jsonl -
+
+An event is one line of JSON; `at`, `source`, `kind`, `id` and `event` are asked for:
+  {\"at\":\"2026-03-02T10:00:00+08:00\",\"source\":\"tmall\",\"kind\":\"ticket\",\"id\":\"T1\",\"event\":\"opened\"}")]
 pub struct ReplayArgs {
     /// The configuration: a file, or `builtin:NAME` for one inside the program.
     #[arg(long, short, value_name = "FILE", default_value = "shiftbell.toml")]
     pub config: PathBuf,
-    /// Histories: JSON Lines (plain, gzip, zstd) or CSV, `-` for standard input. Several are merged by `at`.
-    #[arg(long = "events", value_name = "FILE")]
-    pub events: Vec<String>,
-    /// The same, without the option.
+    /// The history: JSON Lines, or CSV as `[import.csv]` says; plain, gzip or zstd; `-` is standard input. Several
+    /// files are merged by `at`.
     #[arg(value_name = "HISTORY")]
     pub histories: Vec<String>,
-    /// Writes every signal as a JSON line.
+    /// A history too; the option may be given several times.
+    #[arg(long = "events", value_name = "HISTORY")]
+    pub events: Vec<String>,
+    /// Write every signal (what would have rung) as a line of JSON.
     #[arg(long, value_name = "FILE")]
     pub signals: Option<PathBuf>,
-    /// Writes every cycle and its outcome as a JSON line.
+    /// Write every cycle of every clock with its outcome as a line of JSON.
     #[arg(long, value_name = "FILE")]
     pub outcomes: Option<PathBuf>,
-    /// What standard output shows.
+    /// What standard output gets.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// Writes the report as one self-contained page.
+    /// Write the report as one page that needs nothing else.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Ends the history at this instant (RFC 3339); without it, at the last event.
+    /// Stand still at this instant (RFC 3339), which belongs to it; without it, at the last event.
     #[arg(long, value_name = "INSTANT")]
     pub until: Option<Instant>,
-    /// Another configuration over the same history: what would be different.
+    /// Run this configuration over the history too, and tell what `--config` (after) changes against it (before).
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
-    /// Stops at the first line that cannot be used.
+    /// Stop at the first line that cannot be used, with exit code 1; without it, they are counted and told.
     #[arg(long)]
     pub strict: bool,
     /// The language of the report, zh-CN or en; without it, the desk's.
@@ -147,11 +161,12 @@ fn finish(done: &Replay, err: &mut impl Write) -> anyhow::Result<ExitCode> {
     let seconds = done.took.as_secs_f64();
     writeln!(
         err,
-        "{events} events of {} cases in {seconds:.2} s ({:.0} events/s), {} signals, {} lines not used",
-        done.case_count,
-        *events as f64 / seconds.max(1e-9),
-        done.signals.len(),
-        rejects.total()
+        "{} events of {} cases in {seconds:.3} s ({} events/s), {} signals, {} lines not used",
+        count(*events),
+        count(done.case_count as u64),
+        count((*events as f64 / seconds.max(1e-9)) as u64),
+        count(done.signals.len() as u64),
+        count(rejects.total())
     )?;
     for remark in &done.remarks {
         writeln!(err, "warning: {remark}")?;
@@ -166,14 +181,40 @@ fn finish(done: &Replay, err: &mut impl Write) -> anyhow::Result<ExitCode> {
 }
 
 /// Loads a configuration; warnings go to `err`.
-pub(super) fn settings(path: &Path, err: &mut impl Write) -> anyhow::Result<Ready> {
+pub(in crate::cli) fn settings(path: &Path, err: &mut impl Write) -> anyhow::Result<Ready> {
     match load_settings(path, &environment::process(), None) {
         Ok(ready) => {
             write!(err, "{}", ready.report)?;
             Ok(ready)
         }
-        Err(report) => bail!("the configuration is refused\n{report}"),
+        Err(report) => Err(Refused { report: report.to_string(), is_missing: !is_there(path) }.into()),
     }
+}
+
+/// Whether there is a file, or one inside the program, of this name.
+fn is_there(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    match name.strip_prefix(builtin::PREFIX) {
+        Some(name) => builtin::text(name).is_some(),
+        None => path.exists(),
+    }
+}
+
+/// A configuration that cannot be used; exit code 2, as `check` answers.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the configuration is refused\n{}{}",
+    report.trim_end(),
+    if *is_missing {
+        "\nname one with --config FILE; begin with `shiftbell config show shiftbell.toml > shiftbell.toml`, or try \
+         `--config builtin:examples/shop.toml`"
+    } else {
+        ""
+    }
+)]
+pub struct Refused {
+    report: String,
+    is_missing: bool,
 }
 
 fn compare(
@@ -213,6 +254,7 @@ fn frame(ready: &Ready, done: &Replay) -> Frame {
         from: done.tally.first_at.unwrap_or(done.end).min(done.end),
         to: done.end + Span::MILLISECOND,
         clocks,
+        shifts: ready.settings.desk.shift.iter().map(|s| (s.name.clone(), s.title.clone())).collect(),
     }
 }
 

@@ -41,6 +41,17 @@ pub struct Frame {
     pub to: Instant,
     /// The clocks in the order of the configuration; others follow by name.
     pub clocks: Vec<ClockTitle>,
+    /// The shifts in the order of the configuration: name, and title for people.
+    pub shifts: Vec<(String, Option<String>)>,
+}
+
+impl Frame {
+    /// What people call `name`, where `what` is the shifts: 早班 for `early`. Other names stand for themselves.
+    pub fn shift_title<'a>(&'a self, what: &str, name: Option<&'a str>) -> Option<&'a str> {
+        let name = name?;
+        let known = self.shifts.iter().find(|(n, _)| what == "shift" && n == name);
+        Some(known.and_then(|(_, title)| title.as_deref()).unwrap_or(name))
+    }
 }
 
 /// What a clock is called, and what is expected of it.
@@ -391,8 +402,8 @@ impl Report {
                 })
                 .collect(),
             worst: worst.into_iter().map(WorstCase::of).collect(),
-            shifts: group_figures(shifts),
-            shops: group_figures(shops),
+            shifts: group_figures(shifts, &frame.shifts),
+            shops: group_figures(shops, &[]),
             rings: rings.in_order(&names),
             clocks: names.into_iter().zip(sums).map(|(title, sums)| sums.figures(title)).collect(),
         }
@@ -406,7 +417,8 @@ impl Report {
 
 type Groups<'a> = BTreeMap<Option<&'a str>, Decided>;
 
-fn group_figures(groups: Groups<'_>) -> Vec<GroupFigures> {
+/// In the order of `known`, then by name.
+fn group_figures(groups: Groups<'_>, known: &[(String, Option<String>)]) -> Vec<GroupFigures> {
     if groups.keys().all(Option::is_none) {
         return Vec::new();
     }
@@ -415,7 +427,8 @@ fn group_figures(groups: Groups<'_>) -> Vec<GroupFigures> {
         .map(|(name, decided)| GroupFigures { name: name.map(str::to_owned), decided })
         .collect();
     // The nameless rest stands last.
-    figures.sort_by_key(|group| group.name.is_none());
+    let place = |name: &String| known.iter().position(|(n, _)| n == name).unwrap_or(known.len());
+    figures.sort_by_key(|group| (group.name.is_none(), group.name.as_ref().map(place)));
     figures
 }
 

@@ -9,6 +9,7 @@ use anyhow::anyhow;
 
 use crate::cli::replay::ReplayError;
 use crate::cli::replay::progress::Progress;
+use crate::cli::replay::report::show::count;
 use crate::cli::replay::rows::{CycleRow, SignalRow, write_line};
 use crate::config::Ready;
 use crate::core::calendar::Era;
@@ -85,6 +86,12 @@ pub fn replay(
     let took = start.elapsed();
     let mut tally = history.tally();
     tally.events = seen;
+    if let (Some(until), Some(first)) = (until, tally.first_at)
+        && until < first
+    {
+        run.remarks
+            .push(format!("--until lies before the first event, which is at {first}: nothing was replayed"));
+    }
     Ok(run.finish(ready, tally, broken, end, took))
 }
 
@@ -96,6 +103,7 @@ struct Run<'w> {
     remarks: Vec<String>,
     merge: Merge,
     refused: u64,
+    retracted: u64,
 }
 
 impl<'w> Run<'w> {
@@ -112,6 +120,7 @@ impl<'w> Run<'w> {
             remarks: Vec::new(),
             merge: Merge::default(),
             refused: 0,
+            retracted: 0,
         })
     }
 
@@ -157,24 +166,8 @@ impl<'w> Run<'w> {
             }
             self.signals.push(row);
         }
-        for retraction in &changes.retractions {
-            // Nobody is rung for it; it is in the stream so that whoever was rung can be told.
-            let Some(out) = &mut self.out else { continue };
-            let cycle = &retraction.cycle;
-            let row = SignalRow {
-                at: retraction.at,
-                desk: self.desk.clone(),
-                source: cycle.case.source.clone(),
-                kind: cycle.case.kind.clone(),
-                id: cycle.case.id.to_string(),
-                clock: cycle.clock.clone(),
-                ring: "retracted".to_owned(),
-                due: retraction.due,
-                late_by_s: 0,
-                reason: Some(retraction.reason.word().to_owned()),
-            };
-            write_line(out, &row)?;
-        }
+        // Not a signal: nobody is rung for it.
+        self.retracted += changes.retractions.len() as u64;
         for remark in &changes.remarks {
             let text = match remark {
                 Remark::CalendarCoverage { calendar, year } => {
@@ -203,21 +196,28 @@ impl<'w> Run<'w> {
         end: Instant,
         took: Duration,
     ) -> Replay {
-        for (count, what) in [
+        for (n, what, done) in [
             (
                 u64::from(self.merge.conflicts),
-                "entries contradicted a known one; the earlier instant was kept",
+                "entries contradict another of the same mark or instant",
+                "of two the earlier instant, else the smaller value, is kept",
             ),
-            (u64::from(self.merge.future), "entries lay more than 24 h ahead and were refused"),
-            (u64::from(self.merge.implausible), "entries had an implausible instant and were refused"),
+            (
+                u64::from(self.merge.future),
+                "entries lay more than 24 h ahead of the event that told them",
+                "left out",
+            ),
+            (u64::from(self.merge.implausible), "entries lay outside 2000–2096", "left out"),
             (
                 u64::from(self.merge.refused),
-                "entries had a name or text that is too long, or a case was full",
+                "entries had a name or text that is too long, a number that is not finite, or no room in their case",
+                "left out",
             ),
-            (self.refused, "events had no usable source, kind or id"),
+            (self.refused, "events had no source, kind or id that can be used", "left out"),
+            (self.retracted, "rings were taken back", "a later event showed that they were about nothing"),
         ] {
-            if count > 0 {
-                self.remarks.push(format!("{count} {what}"));
+            if n > 0 {
+                self.remarks.push(format!("{} {what}: {done}", count(n)));
             }
         }
         let rows = rows(&self.engine, &ready.shifts, end);

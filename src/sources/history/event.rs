@@ -72,9 +72,13 @@ impl<'a> Event<'a> {
 /// The text of a JSON error with its column; its line is always 1 and would mislead.
 fn told(error: &serde_json::Error) -> Reason {
     let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(cut) if error.column() > 0 => format!("{} (column {})", &text[..cut], error.column()),
-        _ => text,
+    let what = text.rfind(" at line ").map_or(&*text, |cut| &text[..cut]);
+    // Its own words for broken syntax (`expected value`) do not say what was expected of the line.
+    let is_json = error.is_data();
+    let lead = if is_json { "" } else { "not JSON: " };
+    match error.column() {
+        0 => format!("{lead}{what}"),
+        column => format!("{lead}{what} (column {column})"),
     }
 }
 

@@ -83,7 +83,12 @@ pub enum InputError {
     Strict(Reject),
     /// Not one line could be used.
     #[error(
-        "{file}: none of its {lines} lines can be used, expected JSON Lines like {}{}",
+        "{file}: {}, expected JSON Lines like {}{}",
+        match *lines {
+            0 => "holds not one line".to_owned(),
+            1 => "its only line cannot be used".to_owned(),
+            lines => format!("none of its {lines} lines can be used"),
+        },
         r#"{"at":"2026-03-02T10:00:00Z","source":"…","kind":"ticket","id":"…","event":"opened"}"#,
         first.as_ref().map(|r| format!("; the first one: {}", r.reason)).unwrap_or_default()
     )]

@@ -127,9 +127,9 @@ fn inputs_that_hold_nothing_are_errors() {
     for (name, bytes, want) in [
         ("empty", &b""[..], "is empty"),
         ("blank", b"\n\n", "none of its 2 lines can be used"),
-        ("garbage", b"\x00\x01\x02\n", "none of its 1 lines can be used"),
-        ("one brace", b"{", "the first one: EOF while parsing"),
-        ("empty gzip", &gzip(b""), "none of its 0 lines can be used"),
+        ("garbage", b"\x00\x01\x02\n", "its only line cannot be used"),
+        ("one brace", b"{", "the first one: not JSON: EOF while parsing"),
+        ("empty gzip", &gzip(b""), "holds not one line"),
     ] {
         let error = play(&[bytes], "", false).error.unwrap_or_default();
         assert!(error.contains(want), "{name}: {error}");

@@ -68,6 +68,23 @@ pub struct Moves {
     pub no_longer_overdue: u64,
 }
 
+impl Moves {
+    /// Whether anything changed at all.
+    pub fn is_any(&self) -> bool {
+        let Moves {
+            both: _,
+            only_before,
+            only_after,
+            earlier,
+            later,
+            due_came_or_went,
+            became_overdue,
+            no_longer_overdue,
+        } = *self;
+        only_before + only_after + earlier + later + due_came_or_went + became_overdue + no_longer_overdue > 0
+    }
+}
+
 /// The moves of one clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClockMoves {

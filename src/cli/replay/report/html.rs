@@ -12,7 +12,7 @@ use minijinja::{AutoEscape, Environment, context};
 use self::pictures::{Calendar, Panel, calendar, levels, panels};
 use super::compare::{Change, NamedChange};
 use super::rings::NamedCount;
-use super::show::{age_label, change, count, last_day, moment, plain, share, span, span_or_dash};
+use super::show::{age_label, change, count, last_day, moment, plain, share, span, span_or_dash, spreads};
 use super::words::Language;
 use super::{ClockFigures, Document, Frame, GroupFigures, Report, Spread};
 
@@ -30,7 +30,7 @@ pub fn render(
 ) -> Result<String, minijinja::Error> {
     let report = document.report;
     let view = View { frame, language };
-    let has_weeks = pictures::days_between(report.from, report.to, frame) > WEEKS_FROM_DAYS;
+    let has_weeks = pictures::days_decided(report) > WEEKS_FROM_DAYS;
     let mut env = Environment::new();
     env.set_auto_escape_callback(|_| AutoEscape::Html);
     env.set_syntax(
@@ -122,7 +122,7 @@ impl View<'_> {
             tile(
                 self.word("rings"),
                 count(report.rings.total),
-                format!("{} {}", self.word("per_day"), count((report.rings.total + days / 2) / days)),
+                self.word("per_day").replace("{n}", &count((report.rings.total + days / 2) / days)),
                 false,
             ),
         ]
@@ -221,7 +221,7 @@ impl View<'_> {
                     end => w.end.map(|at| moment(at, zone)),
                     shop => w.shop.as_deref().map(plain),
                     assignee => w.assignee.as_deref().map(plain),
-                    shift => w.shift.as_deref().map(plain),
+                    shift => self.frame.shift_title("shift", w.shift.as_deref()).map(plain),
                 }
             })
             .collect();
@@ -233,21 +233,12 @@ impl View<'_> {
     }
 
     fn times(&self, report: &Report) -> Vec<Value> {
-        let spread = |label: String, s: &Spread| {
+        let spread = |(label, s): (String, &Spread)| {
             let show = |secs| span_or_dash(secs, self.language);
-            context! { label, p50 => show(s.p50_s), p90 => show(s.p90_s), p95 => show(s.p95_s), mean => show(s.mean_s), max => show(s.max_s) }
+            context! { label, n => count(s.n), p50 => show(s.p50_s), p90 => show(s.p90_s), p95 => show(s.p95_s), mean => show(s.mean_s), max => show(s.max_s) }
         };
-        let (open, wall) = (self.word("open_time"), self.word("wall_time"));
         let clock = |c: &ClockFigures| {
-            let mut rows = Vec::new();
-            if c.finish_wall.n > 0 {
-                rows.push(spread(open.to_owned(), &c.finish_open));
-                rows.push(spread(wall.to_owned(), &c.finish_wall));
-            }
-            if c.overdue_wall.n > 0 {
-                rows.push(spread(format!("{} · {open}", self.word("overdue_by")), &c.overdue_open));
-                rows.push(spread(format!("{} · {wall}", self.word("overdue_by")), &c.overdue_wall));
-            }
+            let rows: Vec<Value> = spreads(c, self.language).into_iter().map(spread).collect();
             context! { title => plain(c.title.as_deref().unwrap_or(&c.clock)), rows }
         };
         let has_times = |c: &&ClockFigures| c.finish_wall.n > 0 || c.overdue_wall.n > 0;
@@ -255,9 +246,10 @@ impl View<'_> {
     }
 
     fn groups(&self, report: &Report) -> Vec<Value> {
-        let group = |g: &GroupFigures| {
+        let group = |what: &str, g: &GroupFigures| {
+            let name = self.frame.shift_title(what, g.name.as_deref());
             context! {
-                name => plain(g.name.as_deref().unwrap_or(self.word("nobody"))),
+                name => plain(name.unwrap_or(self.word("nobody"))),
                 share => share(g.decided.attainment_permille),
                 width => width(u64::from(g.decided.attainment_permille.unwrap_or(0))),
                 decided => count(g.decided.decided()),
@@ -268,7 +260,7 @@ impl View<'_> {
             .into_iter()
             .filter(|(.., groups)| !groups.is_empty())
             .map(|(title, what, groups)| {
-                let rows: Vec<Value> = groups.iter().map(group).collect();
+                let rows: Vec<Value> = groups.iter().map(|g| group(what, g)).collect();
                 context! { title => self.word(title), what => self.word(what), rows, is_shift => what == "shift" }
             })
             .collect()
@@ -314,8 +306,10 @@ impl View<'_> {
             ];
             context! { name, cells => cells.map(count) }
         };
-        let mut clocks: Vec<Value> = c.clocks.iter().map(|m| row(title(&m.clock), &m.moves)).collect();
-        if clocks.len() > 1 {
+        let mut clocks: Vec<Value> =
+            c.clocks.iter().filter(|m| m.moves.is_any()).map(|m| row(title(&m.clock), &m.moves)).collect();
+        let unchanged = c.clocks.len() - clocks.len();
+        if clocks.len() != 1 {
             clocks.push(row(self.word("total").to_owned(), &c.total));
         }
         let largest: Vec<Value> = c
@@ -337,11 +331,13 @@ impl View<'_> {
         let ring_rows: Vec<(String, Change)> = c
             .by_ring
             .iter()
+            .filter(|r| r.change.delta() != 0)
             .map(|r| (format!("{} · {}", title(&r.clock), plain(&r.ring)), r.change))
             .collect();
         tables.push(self.changes("ring", &ring_rows));
         for (what, list) in [("desk", &c.by_desk), ("shift", &c.by_shift), ("assignee", &c.by_assignee)] {
-            let rows: Vec<(String, Change)> = list.iter().map(|n| (self.name_of(n), n.change)).collect();
+            let rows: Vec<(String, Change)> =
+                list.iter().map(|n| (self.name_of(what, n), n.change)).collect();
             if !rows.is_empty() {
                 tables.push(self.changes(what, &rows));
             }
@@ -351,6 +347,7 @@ impl View<'_> {
             after => plain(&c.after),
             heads => ["both", "only_before", "only_after", "earlier", "later", "became_overdue", "no_longer_overdue"].map(|k| self.word(k)),
             clocks,
+            unchanged => (unchanged > 0).then(|| format!("{} {}", count(unchanged as u64), self.word("unchanged_clocks"))),
             largest,
             tables,
             rings_before => count(c.rings.before),
@@ -363,8 +360,8 @@ impl View<'_> {
         })
     }
 
-    fn name_of(&self, n: &NamedChange) -> String {
-        plain(n.name.as_deref().unwrap_or(self.word("nobody")))
+    fn name_of(&self, what: &str, n: &NamedChange) -> String {
+        plain(self.frame.shift_title(what, n.name.as_deref()).unwrap_or(self.word("nobody")))
     }
 
     /// Bars that grow from the middle: to the left fewer rings, to the right more.

@@ -30,6 +30,7 @@ pub fn frame(days: i64) -> Frame {
             clock("ship_48h", "48 小时发货", 970),
             clock("parcel_complaint", "物流投诉 48 小时解决", 900),
         ],
+        shifts: Vec::new(),
     }
 }
 

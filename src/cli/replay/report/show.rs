@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::words::Language;
+use super::{ClockFigures, Spread};
 use crate::core::time::Instant;
 
 /// `12,345`.
@@ -60,6 +61,26 @@ pub fn span(secs: i64, language: Language) -> String {
     } else {
         format!("{sign}{secs}{s}")
     }
+}
+
+/// The times of a clock with what they are called: open and wall time, or one of them where the clock never stops.
+pub fn spreads(c: &ClockFigures, language: Language) -> Vec<(String, &Spread)> {
+    let (open, wall) = (language.word("open_time"), language.word("wall_time"));
+    let late = language.word("overdue_by");
+    let mut rows = Vec::with_capacity(4);
+    if c.finish_wall.n > 0 {
+        if c.finish_open != c.finish_wall {
+            rows.push((open.to_owned(), &c.finish_open));
+        }
+        rows.push((wall.to_owned(), &c.finish_wall));
+    }
+    if c.overdue_wall.n > 0 {
+        if c.overdue_open != c.overdue_wall {
+            rows.push((format!("{late} · {open}"), &c.overdue_open));
+        }
+        rows.push((format!("{late} · {wall}"), &c.overdue_wall));
+    }
+    rows
 }
 
 /// [`span`], or a dash when absent.

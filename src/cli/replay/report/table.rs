@@ -1,11 +1,16 @@
 //! The report in a terminal.
 
-use unicode_width::UnicodeWidthStr;
+use std::borrow::Cow;
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::show::{age_label, change, count, last_day, moment, plain, share, span, span_or_dash};
 use super::words::Language;
 use super::{Document, Frame, Report};
 use crate::cli::replay::report::compare::{Comparison, NamedChange};
+
+/// How many files of the history are named.
+const FILES_SHOWN: usize = 4;
 
 /// How many of the worst cases fit a terminal.
 const WORST_IN_TABLE: usize = 10;
@@ -65,11 +70,14 @@ impl Page<'_> {
             report.zone
         );
         self.line(&title);
-        let files: Vec<_> = tally.files.iter().map(|f| plain(&f.file)).collect();
+        let told = format!("{}: {}", self.word("config"), plain(document.config));
+        self.line(&told);
+        let mut files: Vec<_> = tally.files.iter().take(FILES_SHOWN).map(|f| plain(&f.file)).collect();
+        if tally.files.len() > FILES_SHOWN {
+            files.push(format!("… ({})", count(tally.files.len() as u64)));
+        }
         let told = format!(
-            "{}: {}   {}: {} ({} {}, {} {})",
-            self.word("config"),
-            plain(document.config),
+            "{}: {} ({} {}, {} {})",
             self.word("history"),
             files.join(", "),
             count(tally.events),
@@ -97,41 +105,49 @@ impl Page<'_> {
 
     fn clocks(&mut self, report: &Report) {
         self.heading("by_clock");
-        let mut grid = Grid::new(&[
-            (self.word("clock"), Align::Left),
-            ("", Align::Left),
-            (self.word("attainment"), Align::Right),
-            (self.word("goal"), Align::Right),
-            (self.word("cycles"), Align::Right),
-            (self.word("met"), Align::Right),
-            (self.word("missed"), Align::Right),
-            (self.word("overdue"), Align::Right),
-            (self.word("open_cycles"), Align::Right),
-            (self.word("at_risk"), Align::Right),
-            (self.word("not_counted"), Align::Right),
-        ]);
-        let row = |name: &str, title: &str, goal: Option<u16>, c: &super::Counts| {
-            vec![
-                plain(name),
-                plain(title),
-                share(c.attainment_permille),
-                goal.map_or_else(String::new, |g| share(Some(g))),
-                count(c.cycles),
-                count(c.met),
-                count(c.missed),
-                count(c.overdue),
-                count(c.running + c.paused),
-                count(c.at_risk),
-                count(c.cancelled + c.superseded + c.excused + c.unreachable),
-            ]
+        let has_goal = report.clocks.iter().any(|c| c.goal_permille.is_some());
+        let mut columns = vec![(self.word("clock"), Align::Left), (self.word("attainment"), Align::Right)];
+        columns.extend(has_goal.then_some((self.word("goal"), Align::Right)));
+        columns.extend(
+            ["cycles", "met", "missed", "overdue", "open_cycles", "at_risk", "not_counted"]
+                .map(|key| (self.word(key), Align::Right)),
+        );
+        let mut grid = Grid::new(&columns);
+        let row = |title: &str, goal: Option<u16>, c: &super::Counts| {
+            let mut row = vec![plain(title), share(c.attainment_permille)];
+            row.extend(has_goal.then(|| goal.map_or_else(String::new, |g| share(Some(g)))));
+            row.extend(
+                [
+                    c.cycles,
+                    c.met,
+                    c.missed,
+                    c.overdue,
+                    c.running + c.paused,
+                    c.at_risk,
+                    c.cancelled + c.superseded + c.excused + c.unreachable,
+                ]
+                .map(count),
+            );
+            row
         };
-        for c in &report.clocks {
-            grid.row(row(&c.clock, c.title.as_deref().unwrap_or(""), c.goal_permille, &c.counts));
+        let quiet = report.clocks.iter().filter(|c| c.counts.cycles == 0).count();
+        for c in report.clocks.iter().filter(|c| c.counts.cycles > 0) {
+            // A title that two clocks share would not tell them apart.
+            let title = report.title_of(&c.clock);
+            let is_shared =
+                report.clocks.iter().any(|d| d.clock != c.clock && report.title_of(&d.clock) == title);
+            grid.row(row(if is_shared { &c.clock } else { title }, c.goal_permille, &c.counts));
         }
-        if report.clocks.len() > 1 {
-            grid.row(row(self.word("total"), "", None, &report.total));
+        if report.clocks.len() - quiet > 1 {
+            grid.row(row(self.word("total"), None, &report.total));
         }
-        self.out.push_str(&grid.text());
+        if report.clocks.len() > quiet {
+            self.out.push_str(&grid.text());
+        }
+        if quiet > 0 {
+            let told = format!("  {} {}", count(quiet as u64), self.word("quiet_clocks"));
+            self.line(&told);
+        }
     }
 
     fn times(&mut self, report: &Report) {
@@ -141,33 +157,26 @@ impl Page<'_> {
         self.heading("times");
         let mut grid = Grid::new(&[
             (self.word("clock"), Align::Left),
-            ("", Align::Left),
+            ("n", Align::Right),
             ("p50", Align::Right),
             ("p90", Align::Right),
             ("p95", Align::Right),
             (self.word("mean"), Align::Right),
             (self.word("max"), Align::Right),
         ]);
-        for c in &report.clocks {
-            let late = self.word("overdue_by");
-            let kinds = [
-                (c.clock.as_str(), self.word("open_time").to_owned(), &c.finish_open),
-                ("", self.word("wall_time").to_owned(), &c.finish_wall),
-                ("", format!("{late}({})", self.word("open_time")), &c.overdue_open),
-                ("", format!("{late}({})", self.word("wall_time")), &c.overdue_wall),
-            ];
-            for (name, what, s) in kinds {
-                if s.n > 0 {
-                    grid.row(vec![
-                        plain(name),
-                        what,
-                        self.span(s.p50_s),
-                        self.span(s.p90_s),
-                        self.span(s.p95_s),
-                        self.span(s.mean_s),
-                        self.span(s.max_s),
-                    ]);
-                }
+        for c in report.clocks.iter().filter(|c| c.finish_wall.n > 0 || c.overdue_wall.n > 0) {
+            let title = c.title.as_deref().map(|t| format!("  {}", plain(t))).unwrap_or_default();
+            grid.heading(format!("{}{title}", plain(&c.clock)));
+            for (what, s) in super::show::spreads(c, self.language) {
+                grid.row(vec![
+                    format!("  {what}"),
+                    count(s.n),
+                    self.span(s.p50_s),
+                    self.span(s.p90_s),
+                    self.span(s.p95_s),
+                    self.span(s.mean_s),
+                    self.span(s.max_s),
+                ]);
             }
         }
         self.out.push_str(&grid.text());
@@ -189,7 +198,9 @@ impl Page<'_> {
             ]);
             for group in groups {
                 grid.row(vec![
-                    plain(group.name.as_deref().unwrap_or(self.word("nobody"))),
+                    self.frame
+                        .shift_title(name, group.name.as_deref())
+                        .map_or_else(|| self.word("nobody").to_owned(), plain),
                     share(group.decided.attainment_permille),
                     count(group.decided.decided()),
                     count(group.decided.breaches()),
@@ -257,7 +268,17 @@ impl Page<'_> {
             let sum = count(day.iter().sum());
             self.line(&format!("{}  {cells}  {sum:>7}", pad(name, 4, Align::Left)));
         }
-        let scale = format!("      ░ ▒ ▓ █ = {} {}", self.word("most"), count(most));
+        let mut scale = "      · 0".to_owned();
+        for (k, glyph) in (1u64..).zip(["░", "▒", "▓", "█"]) {
+            let (low, high) = ((k - 1) * most / 4 + 1, k * most / 4);
+            match low.cmp(&high) {
+                std::cmp::Ordering::Less => {
+                    scale.push_str(&format!("  {glyph} {}–{}", count(low), count(high)))
+                }
+                std::cmp::Ordering::Equal => scale.push_str(&format!("  {glyph} {}", count(low))),
+                std::cmp::Ordering::Greater => {}
+            }
+        }
         self.line(&scale);
     }
 
@@ -268,6 +289,10 @@ impl Page<'_> {
         self.heading("worst");
         let has =
             |get: fn(&super::WorstCase) -> &Option<String>| report.worst.iter().any(|w| get(w).is_some());
+        let sources = report.worst.iter().any(|w| {
+            w.source != report.worst[0].source
+                && report.worst.iter().any(|v| (&v.kind, &v.id) == (&w.kind, &w.id) && v.source != w.source)
+        });
         let (shops, people) = (has(|w| &w.shop), has(|w| &w.assignee));
         let mut columns = vec![
             (self.word("overdue_by"), Align::Right),
@@ -284,7 +309,7 @@ impl Page<'_> {
             let mut row = vec![
                 span(w.overdue_wall_s, self.language),
                 plain(&w.clock),
-                plain(&format!("{}/{}/{}", w.source, w.kind, w.id)),
+                plain(&case_name(&w.source, &w.kind, &w.id, sources)),
                 w.due.map(|at| moment(at, zone)).unwrap_or_default(),
                 w.end.map_or_else(|| self.word("not_ended").to_owned(), |at| moment(at, zone)),
             ];
@@ -297,14 +322,10 @@ impl Page<'_> {
 
     fn comparison(&mut self, comparison: &Comparison) {
         self.heading("comparison");
-        let told = format!(
-            "{}: {}   {}: {}",
-            self.word("before"),
-            plain(&comparison.before),
-            self.word("after"),
-            plain(&comparison.after)
-        );
-        self.line(&told);
+        for (word, side) in [("before", &comparison.before), ("after", &comparison.after)] {
+            let told = format!("{}: {}", self.word(word), plain(side));
+            self.line(&told);
+        }
         let mut grid = Grid::new(&[
             (self.word("clock"), Align::Left),
             (self.word("both"), Align::Right),
@@ -315,8 +336,9 @@ impl Page<'_> {
             (self.word("became_overdue"), Align::Right),
             (self.word("no_longer_overdue"), Align::Right),
         ]);
+        let moved = comparison.clocks.iter().filter(|c| c.moves.is_any());
         let all = [(self.word("total"), &comparison.total)];
-        for (name, m) in comparison.clocks.iter().map(|c| (c.clock.as_str(), &c.moves)).chain(all) {
+        for (name, m) in moved.clone().map(|c| (c.clock.as_str(), &c.moves)).chain(all) {
             grid.row(vec![
                 plain(name),
                 count(m.both),
@@ -329,6 +351,7 @@ impl Page<'_> {
             ]);
         }
         self.out.push_str(&grid.text());
+        self.unchanged(comparison.clocks.len() - moved.count(), "unchanged_clocks");
         if !comparison.largest.is_empty() {
             self.heading("largest");
             let mut grid = Grid::new(&[
@@ -340,9 +363,13 @@ impl Page<'_> {
             ]);
             for m in &comparison.largest {
                 grid.row(vec![
-                    span(m.moved_by_s, self.language),
+                    format!(
+                        "{}{}",
+                        if m.moved_by_s > 0 { "+" } else { "" },
+                        span(m.moved_by_s, self.language)
+                    ),
                     plain(&m.clock),
-                    plain(&format!("{}/{}/{}", m.source, m.kind, m.id)),
+                    plain(&format!("{}/{}", m.kind, m.id)),
                     moment(m.due_before, &self.frame.zone),
                     moment(m.due_after, &self.frame.zone),
                 ]);
@@ -357,12 +384,17 @@ impl Page<'_> {
             (self.word("after"), Align::Right),
             (self.word("change"), Align::Right),
         ]);
+        let mut unchanged = 0;
         let mut row = |what: &str, name: &str, c: super::compare::Change| {
             grid.row(vec![plain(what), plain(name), count(c.before), count(c.after), change(c.delta())]);
         };
         row(self.word("total"), "", comparison.rings);
         for r in &comparison.by_ring {
-            row(&r.clock, &r.ring, r.change);
+            if r.change.delta() == 0 {
+                unchanged += 1;
+            } else {
+                row(&r.clock, &r.ring, r.change);
+            }
         }
         let groups: [(&'static str, &[NamedChange]); 3] = [
             ("desk", &comparison.by_desk),
@@ -371,10 +403,20 @@ impl Page<'_> {
         ];
         for (what, list) in groups {
             for n in list {
-                row(self.word(what), n.name.as_deref().unwrap_or(self.word("nobody")), n.change);
+                let name = self.frame.shift_title(what, n.name.as_deref());
+                row(self.word(what), name.unwrap_or(self.word("nobody")), n.change);
             }
         }
         self.out.push_str(&grid.text());
+        self.unchanged(unchanged, "unchanged_rings");
+    }
+
+    /// Says how many rows were left out because nothing changes in them.
+    fn unchanged(&mut self, n: usize, key: &'static str) {
+        if n > 0 {
+            let told = format!("  {} {}", count(n as u64), self.word(key));
+            self.line(&told);
+        }
     }
 
     fn rejects(&mut self, document: &Document<'_>) {
@@ -401,10 +443,22 @@ enum Align {
     Right,
 }
 
+/// How wide a table may be; one that is wider loses the ends of its longest texts.
+const WIDEST: usize = 100;
+
+/// No text is cut to less than this.
+const NARROWEST: usize = 10;
+
 /// Columns as wide as their widest text, where a Chinese character takes two places.
 struct Grid {
     columns: Vec<(String, Align)>,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Row>,
+}
+
+enum Row {
+    Cells(Vec<String>),
+    /// One text over all columns.
+    Heading(String),
 }
 
 impl Grid {
@@ -413,36 +467,76 @@ impl Grid {
     }
 
     fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        self.rows.push(Row::Cells(cells));
     }
 
-    fn text(&self) -> String {
-        let widths: Vec<usize> = self
+    fn heading(&mut self, text: String) {
+        self.rows.push(Row::Heading(text));
+    }
+
+    fn cells(&self) -> impl Iterator<Item = &Vec<String>> {
+        self.rows.iter().filter_map(|row| match row {
+            Row::Cells(cells) => Some(cells),
+            Row::Heading(_) => None,
+        })
+    }
+
+    /// The widths of the columns; the widest texts give way until a row fits.
+    fn widths(&self) -> Vec<usize> {
+        let mut widths: Vec<usize> = self
             .columns
             .iter()
             .enumerate()
             .map(|(i, (title, _))| {
-                self.rows.iter().map(|row| row[i].width()).max().unwrap_or(0).max(title.width())
+                self.cells().map(|row| row[i].width()).max().unwrap_or(0).max(title.width())
             })
             .collect();
+        loop {
+            let over = widths.iter().map(|w| w + 2).sum::<usize>().saturating_sub(WIDEST);
+            let texts = self.columns.iter().zip(&mut widths).filter(|((_, align), _)| *align == Align::Left);
+            match texts.map(|(_, width)| width).max() {
+                Some(width) if over > 0 && *width > NARROWEST => *width -= 1,
+                _ => return widths,
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        let widths = self.widths();
         let mut out = String::new();
-        let mut line = |cells: &mut dyn Iterator<Item = &str>| {
+        let line = |out: &mut String, cells: &mut dyn Iterator<Item = &str>| {
             let mut text = String::new();
             for ((cell, width), (_, align)) in cells.zip(&widths).zip(&self.columns) {
                 text.push_str("  ");
-                text.push_str(&pad(cell, *width, *align));
+                text.push_str(&pad(&fit(cell, *width), *width, *align));
             }
             out.push_str(text.trim_end());
             out.push('\n');
         };
         if self.columns.iter().any(|(title, _)| !title.is_empty()) {
-            line(&mut self.columns.iter().map(|(title, _)| title.as_str()));
+            line(&mut out, &mut self.columns.iter().map(|(title, _)| title.as_str()));
         }
         for row in &self.rows {
-            line(&mut row.iter().map(String::as_str));
+            match row {
+                Row::Cells(cells) => line(&mut out, &mut cells.iter().map(String::as_str)),
+                Row::Heading(text) => out.push_str(&format!("  {}\n", fit(text, WIDEST - 2))),
+            }
         }
         out
     }
+}
+
+/// A text of at most `width` columns; one that is cut ends in `…`.
+fn fit(text: &str, width: usize) -> Cow<'_, str> {
+    if text.width() <= width {
+        return Cow::Borrowed(text);
+    }
+    let mut used = 1;
+    let kept = text.chars().take_while(|c| {
+        used += c.width().unwrap_or(0);
+        used <= width
+    });
+    Cow::Owned(kept.chain(std::iter::once('…')).collect())
 }
 
 fn pad(text: &str, width: usize, align: Align) -> String {
@@ -451,4 +545,9 @@ fn pad(text: &str, width: usize, align: Align) -> String {
         Align::Left => format!("{text}{room}"),
         Align::Right => format!("{room}{text}"),
     }
+}
+
+/// As `explain` takes it: the source only where kind and id do not tell a case.
+fn case_name(source: &str, kind: &str, id: &str, sources: bool) -> String {
+    if sources { format!("{source}/{kind}/{id}") } else { format!("{kind}/{id}") }
 }

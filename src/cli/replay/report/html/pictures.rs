@@ -67,6 +67,30 @@ pub fn days_between(from: Instant, to: Instant, frame: &Frame) -> usize {
     usize::try_from((last - first).get_days() + 1).unwrap_or(1)
 }
 
+/// How many days lie between the first and the last on which something was decided, both included.
+pub fn days_decided(report: &Report) -> usize {
+    match (report.days.first(), report.days.last()) {
+        (Some(first), Some(last)) => usize::try_from((last.date - first.date).get_days() + 1).unwrap_or(1),
+        _ => 0,
+    }
+}
+
+/// The fewest days that a picture over time shows: a lone day would be a single broad bar.
+const FEWEST_DAYS: i32 = 7;
+
+/// The days that a picture over time shows: those on which something was decided, and a week at least. A case
+/// that began long before, and a last event long after, would press the rest into a corner.
+fn drawn_days(report: &Report, frame: &Frame) -> (Date, Date) {
+    let (from, to) = window_days(report.from, report.to, frame);
+    let first = report.days.first().map_or(from, |d| d.date);
+    let last = report.days.last().map_or(to, |d| d.date).max(first);
+    let lacking = (FEWEST_DAYS - 1 - (last - first).get_days()).max(0);
+    (
+        first.checked_sub((lacking / 2).days()).unwrap_or(first),
+        last.checked_add((lacking - lacking / 2).days()).unwrap_or(last),
+    )
+}
+
 fn window_days(from: Instant, to: Instant, frame: &Frame) -> (Date, Date) {
     let day = |at: Instant| frame.zone.to_datetime(at.to_timestamp()).date();
     let first = day(from);
@@ -80,7 +104,7 @@ fn monday(date: Date) -> Date {
 
 /// One panel a clock; all share one scale, so that they can be compared.
 pub fn panels(report: &Report, frame: &Frame, by_week: bool) -> Vec<Panel> {
-    let (first, last) = window_days(report.from, report.to, frame);
+    let (first, last) = drawn_days(report, frame);
     let start = if by_week { monday(first) } else { first };
     let step = if by_week { 7 } else { 1 };
     let slots = usize::try_from((last - start).get_days() / step + 1).unwrap_or(1);
