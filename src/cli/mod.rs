@@ -30,17 +30,13 @@ struct Arguments {
     verb: Verb,
 }
 
+/// The help of each stands at its arguments.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run recorded history through a configuration: what would have rung, when and why.
     Replay(replay::ReplayArgs),
-    /// Show step by step how the due times of one case came about.
     Explain(explain::ExplainArgs),
-    /// Look at business hours, ask them, import holidays.
     Calendar(calendar::CalendarArgs),
-    /// Tell everything that is wrong with a configuration, all at once.
     Check(check::CheckArgs),
-    /// Print the schema of the configuration, and the files inside the program.
     #[command(subcommand)]
     Config(config::ConfigCommand),
 }

@@ -772,6 +772,8 @@ fn every_verb_has_its_help() {
             assert!(widest <= limit, "{verb:?} {option}: {widest} columns");
         }
     }
+    run(&["replay", "--help"])
+        .says(0, &["Nothing is sent and nothing is kept", "Exit code: 0 done, 1 ", "Examples:"]);
     run(&[]).says(2, &["Usage: shiftbell <COMMAND>"]);
     run(&["replay", "--foo"]).says(2, &["unexpected argument '--foo'"]);
 }
