@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use self::compare::Comparison;
 use self::rings::Rings;
-use super::rows::{CycleRow, Outcome};
+use super::rows::{CycleRow, Outcome, Reply};
 use crate::core::clock::metrics::{attainment, in_window, mean, percentile};
 use crate::core::time::{Instant, Span};
 use crate::sources::history::Tally;
@@ -182,6 +182,25 @@ pub struct ClockFigures {
     pub overdue_open: Spread,
     /// The same in wall time.
     pub overdue_wall: Spread,
+    /// For reply clocks (M3, M4, M6); null for others.
+    pub replies: Option<Replies>,
+    /// Of the cycles with any: open time paused for the buyer although the buyer had written again (M13).
+    pub doubtful_pause: Spread,
+}
+
+/// The times of a reply clock. Cases without a reply are not in the means; they are in the attainment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Replies {
+    /// First reply time (M3), open.
+    pub first_open: Spread,
+    /// First reply time (M3), wall.
+    pub first_wall: Spread,
+    /// Next reply time (M4), open.
+    pub next_open: Spread,
+    /// Next reply time (M4), wall.
+    pub next_wall: Spread,
+    /// What the buyer waited in open time, pauses included (M6), whether answered or not.
+    pub waited: Spread,
 }
 
 /// Nearest-rank percentiles (M7) and mean (M8) of `n` times in whole seconds; null when `n` is 0.
@@ -472,6 +491,10 @@ struct ClockSums {
     finish_wall: Vec<Span>,
     overdue_open: Vec<Span>,
     overdue_wall: Vec<Span>,
+    first_reply: [Vec<Span>; 2],
+    next_reply: [Vec<Span>; 2],
+    waited: Vec<Span>,
+    doubtful: Vec<Span>,
 }
 
 impl ClockSums {
@@ -485,10 +508,34 @@ impl ClockSums {
             self.overdue_open.push(row.overdue_open);
             self.overdue_wall.push(row.overdue_wall);
         }
+        let replies = match row.reply {
+            Some(Reply::First) => Some(&mut self.first_reply),
+            Some(Reply::Next) => Some(&mut self.next_reply),
+            None => None,
+        };
+        if let Some([open, wall]) = replies {
+            open.push(row.open);
+            wall.push(row.wall);
+        }
+        self.waited.push(row.waited);
+        if !row.doubtful.is_zero() {
+            self.doubtful.push(row.doubtful);
+        }
     }
 
     fn figures(self, title: ClockTitle) -> ClockFigures {
+        let [first_open, first_wall] = self.first_reply.map(Spread::of);
+        let [next_open, next_wall] = self.next_reply.map(Spread::of);
+        let is_reply = first_open.n + next_open.n > 0;
         ClockFigures {
+            replies: is_reply.then(|| Replies {
+                first_open,
+                first_wall,
+                next_open,
+                next_wall,
+                waited: Spread::of(self.waited),
+            }),
+            doubtful_pause: Spread::of(self.doubtful),
             clock: title.name,
             title: title.title,
             goal_permille: title.goal_permille,

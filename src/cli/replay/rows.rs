@@ -46,6 +46,21 @@ pub struct CycleRow {
     pub shift: Option<Arc<str>>,
     /// Running, not overdue, first ring crossed (M10).
     pub at_risk: bool,
+    /// For a reply clock that was answered: whether it was the first answer of the case (M3) or a later one (M4).
+    pub reply: Option<Reply>,
+    /// Open time from start to end, or to now, pauses included: what the buyer waited (M6).
+    pub waited: Span,
+    /// Open time paused for the buyer although a newer message of the buyer's stood there (M13).
+    pub doubtful: Span,
+}
+
+/// Which answer of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The first.
+    First,
+    /// A later one.
+    Next,
 }
 
 /// One signal: a ring of a clock that was crossed, as it would have gone to a desk.
@@ -190,6 +205,9 @@ mod tests {
             assignee: None,
             shift: None,
             at_risk: false,
+            reply: None,
+            waited: Span::ZERO,
+            doubtful: Span::ZERO,
         };
         assert_eq!(
             line(&row),

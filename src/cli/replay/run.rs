@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use crate::cli::replay::ReplayError;
 use crate::cli::replay::progress::Progress;
 use crate::cli::replay::report::show::count;
-use crate::cli::replay::rows::{CycleRow, SignalRow, write_line};
+use crate::cli::replay::rows::{CycleRow, Reply, SignalRow, write_line};
 use crate::config::Ready;
 use crate::core::calendar::Era;
 use crate::core::clock::Cycle;
@@ -18,7 +18,7 @@ use crate::core::duty::Shifts;
 use crate::core::engine::{CaseView, Changes, Engine, Remark};
 use crate::core::model::{Merge, Scalar};
 use crate::core::problem::Problems;
-use crate::core::time::Instant;
+use crate::core::time::{Instant, Span};
 use crate::sources::history::{History, InputError, Tally};
 
 /// What came of a replay.
@@ -166,8 +166,25 @@ impl<'w> Run<'w> {
             }
             self.signals.push(row);
         }
-        // Not a signal: nobody is rung for it.
         self.retracted += changes.retractions.len() as u64;
+        for retraction in &changes.retractions {
+            // A signal too (R1), for whoever was rung; nobody is rung for it, so it counts as no ring.
+            let Some(out) = &mut self.out else { break };
+            let cycle = &retraction.cycle;
+            let row = SignalRow {
+                at: retraction.at,
+                desk: self.desk.clone(),
+                source: cycle.case.source.clone(),
+                kind: cycle.case.kind.clone(),
+                id: cycle.case.id.to_string(),
+                clock: cycle.clock.clone(),
+                ring: "retracted".to_owned(),
+                due: retraction.due,
+                late_by_s: 0,
+                reason: None,
+            };
+            write_line(out, &row)?;
+        }
         for remark in &changes.remarks {
             let text = match remark {
                 Remark::CalendarCoverage { calendar, year } => {
@@ -237,10 +254,13 @@ impl<'w> Run<'w> {
 
 fn rows(engine: &Engine, shifts: &Shifts, end: Instant) -> Vec<CycleRow> {
     let mut texts = Texts::default();
+    let question = engine.symbols().get("customer_message");
     let mut rows: Vec<CycleRow> = Vec::new();
     for view in engine.views() {
         let key = view.key();
+        let mut last_clock = None;
         for cycle in view.cycles(end) {
+            let is_first = last_clock.replace(cycle.clock) != Some(cycle.clock);
             // M12: a breach belongs to whoever had it when it fell due.
             let decided = cycle.due.or(cycle.end).unwrap_or(end).min(end);
             rows.push(CycleRow {
@@ -260,6 +280,14 @@ fn rows(engine: &Engine, shifts: &Shifts, end: Instant) -> Vec<CycleRow> {
                 assignee: texts.value(&view, "assignee", decided),
                 shift: shifts.at(decided).cloned(),
                 at_risk: is_at_risk(&cycle, end),
+                reply: (cycle.is_reply() && cycle.is_fulfilled).then_some(if is_first {
+                    Reply::First
+                } else {
+                    Reply::Next
+                }),
+                waited: cycle.waited_open(end),
+                doubtful: question
+                    .map_or(Span::ZERO, |question| cycle.doubtful_pause(end, view.timeline(), question)),
             });
         }
     }

@@ -9,6 +9,7 @@
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use crate::core::clock::config::Pick;
 use crate::core::clock::history::{ClockHistory, Relevance};
 use crate::core::clock::policy::{Promise, Terms};
 use crate::core::clock::walk::{Ending, Found, Held, How};
@@ -116,6 +117,8 @@ pub struct Cycle<'h> {
     pub start_entry: usize,
     /// When it ended.
     pub end: Option<Instant>,
+    /// It ended by a stop: the promise was fulfilled, in time or late.
+    pub is_fulfilled: bool,
     /// When it is or was due. `None` while it is paused with time left, or when due cannot be reached.
     pub due: Option<Instant>,
     /// Its state at the instant it was derived for.
@@ -124,6 +127,7 @@ pub struct Cycle<'h> {
     pub(super) moved_at: Instant,
     /// The segment in which due lies, else the last one.
     pub(super) decisive: usize,
+    is_reply: bool,
     /// Its segments, the last without an end.
     pub segments: SmallVec<[Segment<'h>; 1]>,
 }
@@ -146,10 +150,12 @@ impl<'h> Cycle<'h> {
             start: found.start,
             start_entry: found.start_entry,
             end: found.end.map(|e| e.at),
+            is_fulfilled: found.end.is_some_and(|e| e.how == How::Stop),
             due: due.at,
             state: State::Running,
             moved_at: due.moved_at,
             decisive: due.segment,
+            is_reply: found.held.rule.pick == Pick::OldestOpen,
             segments,
         };
         cycle.state = if excused { State::Excused } else { cycle.state(found.end, due.unreachable, now) };
@@ -178,6 +184,11 @@ impl<'h> Cycle<'h> {
     /// The terms that decide: those in force where due lies, else now.
     pub fn terms(&self) -> &'h Terms {
         self.segments[self.decisive].terms
+    }
+
+    /// Whether it is a reply clock: its cycles run from the oldest unanswered question to the answer (K2).
+    pub fn is_reply(&self) -> bool {
+        self.is_reply
     }
 
     /// The segment that decides: that in which due lies, else the last.

@@ -109,6 +109,9 @@ pub fn desk(days: i64, slack: i64) -> (Vec<CycleRow>, Vec<SignalRow>) {
                     assignee: (!luck.is_multiple_of(9)).then(|| people[(luck >> 9) as usize % 5].clone()),
                     shift: Some(shifts[usize::from(hour >= 15)].clone()),
                     at_risk: outcome == Outcome::Running && luck.is_multiple_of(3),
+                    reply: None,
+                    waited: Span::ZERO,
+                    doubtful: Span::ZERO,
                 };
                 let mut ring = |ring: &str, at: Instant| {
                     signals.push(SignalRow {

@@ -68,7 +68,21 @@ pub fn spreads(c: &ClockFigures, language: Language) -> Vec<(String, &Spread)> {
     let (open, wall) = (language.word("open_time"), language.word("wall_time"));
     let late = language.word("overdue_by");
     let mut rows = Vec::with_capacity(4);
-    if c.finish_wall.n > 0 {
+    if let Some(replies) = &c.replies {
+        for (what, in_open, in_wall) in [
+            ("first_reply", &replies.first_open, &replies.first_wall),
+            ("next_reply", &replies.next_open, &replies.next_wall),
+        ] {
+            let what = language.word(what);
+            if in_wall.n > 0 {
+                if in_open != in_wall {
+                    rows.push((format!("{what} · {open}"), in_open));
+                }
+                rows.push((format!("{what} · {wall}"), in_wall));
+            }
+        }
+        rows.push((language.word("waited").to_owned(), &replies.waited));
+    } else if c.finish_wall.n > 0 {
         if c.finish_open != c.finish_wall {
             rows.push((open.to_owned(), &c.finish_open));
         }
@@ -79,6 +93,9 @@ pub fn spreads(c: &ClockFigures, language: Language) -> Vec<(String, &Spread)> {
             rows.push((format!("{late} · {open}"), &c.overdue_open));
         }
         rows.push((format!("{late} · {wall}"), &c.overdue_wall));
+    }
+    if c.doubtful_pause.n > 0 {
+        rows.push((language.word("doubtful").to_owned(), &c.doubtful_pause));
     }
     rows
 }

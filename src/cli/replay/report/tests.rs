@@ -25,6 +25,9 @@ fn row(id: &str, start: i64, due: i64, end: Option<i64>, outcome: Outcome) -> Cy
         assignee: None,
         shift: None,
         at_risk: false,
+        reply: None,
+        waited: Span::ZERO,
+        doubtful: Span::ZERO,
     }
 }
 
@@ -201,4 +204,33 @@ fn the_json_has_its_keys() {
         assert!(value["report"].get(key).is_some(), "{key}");
     }
     assert!(!json.contains('.') || value["report"]["total"]["attainment_permille"].is_u64());
+}
+
+#[test]
+fn m3_m4_m6_m13_replies_and_doubts_are_figures_of_their_own() {
+    use crate::cli::replay::rows::Reply;
+    let minutes = Span::from_minutes;
+    let mut rows = Vec::new();
+    for (i, (taken, reply)) in
+        [(2, Reply::First), (3, Reply::First), (40, Reply::First), (5, Reply::Next)].into_iter().enumerate()
+    {
+        let mut answered = row(&format!("t{i}"), 0, 30, Some(taken), Outcome::Met);
+        (answered.reply, answered.waited) = (Some(reply), minutes(taken + 10));
+        rows.push(answered);
+    }
+    // Nobody answered: in the attainment and in what buyers waited, not in the reply times.
+    let mut unanswered = row("t9", 0, 30, None, Outcome::Overdue);
+    (unanswered.waited, unanswered.doubtful) = (minutes(500), minutes(180));
+    rows.push(unanswered);
+    let report = build(&rows, 1);
+    let clock = &report.clocks[0];
+    let replies = clock.replies.as_ref().expect("it is a reply clock");
+    assert_eq!(
+        (replies.first_wall.n, replies.first_wall.p50_s, replies.first_wall.mean_s),
+        (3, Some(180), Some(900))
+    );
+    assert_eq!((replies.next_open.n, replies.next_open.max_s), (1, Some(300)));
+    assert_eq!((replies.waited.n, replies.waited.max_s), (5, Some(30_000)));
+    assert_eq!((clock.doubtful_pause.n, clock.doubtful_pause.max_s), (1, Some(10_800)));
+    assert_eq!(clock.counts.overdue, 1);
 }
