@@ -41,23 +41,36 @@ impl Judge<'_> {
     pub(super) fn judge(&mut self, case: &mut Case, step: Step) {
         let mut wake = case.timeline.next_entry_after(step.now).unwrap_or(Instant::MAX);
         let mut cycles = SmallVec::<[Cycle<'_>; 2]>::new();
-        let mut known = std::mem::take(&mut case.cycles).into_vec();
+        let known = std::mem::take(&mut case.cycles).into_vec();
         let mut kept: Vec<Memory> = Vec::with_capacity(known.len().max(2));
+        let excused: SmallVec<[(Sym, u64); 2]> =
+            known.iter().filter(|m| m.excused).map(|m| (m.clock, m.key)).collect();
+        let mut known: SmallVec<[Option<Memory>; 2]> = known.into_iter().map(Some).collect();
+        // Cycles come in the order in which they were kept, so the memory of one is nearly always the next.
+        let mut next = 0;
         let history = self.history;
         for clock in history.clocks_on(case.kind) {
             cycles.clear();
-            let excused = |key| known.iter().any(|m| m.excused && m.key == key && m.clock == clock.name);
+            let excused = |key| excused.contains(&(clock.name, key));
             self.deriver.derive(clock, &case.timeline, self.symbols, step.now, excused, &mut cycles);
             for cycle in &cycles {
-                let place = known.iter().position(|m| m.key == cycle.key && m.clock == cycle.clock);
-                let (memory, attached) = match place {
-                    Some(place) => (known.swap_remove(place), false),
+                let is_its = |m: &Option<Memory>| {
+                    m.as_ref().is_some_and(|m| m.key == cycle.key && m.clock == cycle.clock)
+                };
+                let place = match known.get(next) {
+                    Some(memory) if is_its(memory) => Some(next),
+                    _ => known.iter().position(is_its),
+                };
+                next = place.map_or(next, |place| place + 1);
+                let (memory, attached) = match place.and_then(|place| known[place].take()) {
+                    Some(memory) => (memory, false),
                     None => (self.begin(case, cycle), true),
                 };
                 let memory = self.cycle(case, cycle, memory, attached, step, &mut wake);
                 kept.push(memory);
             }
         }
+        let mut known: Vec<Memory> = known.into_iter().flatten().collect();
         known.sort_by_key(|m| (m.clock, m.key));
         kept.extend(known.into_iter().filter_map(|memory| self.vanished(case, memory, step)));
         case.cycles = kept.into_boxed_slice();
