@@ -2,3 +2,4 @@
 
 mod handbook;
 mod house;
+mod oracle;
