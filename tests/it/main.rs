@@ -2,4 +2,5 @@
 
 mod handbook;
 mod house;
+mod oracle;
 mod replay;

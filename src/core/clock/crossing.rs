@@ -28,7 +28,9 @@ impl Cycle<'_> {
                 }
             }
         };
-        self.unpaused(instant)
+        // What a pause kept back until after due warns of nothing any more.
+        let moot = |at: &Instant| ring.at.is_early() && self.due.is_some_and(|due| *at > due);
+        self.unpaused(instant).filter(|at| !moot(at))
     }
 
     /// The first instant at which `percent` of the target is consumed, counted under the target that decides: what
@@ -49,13 +51,15 @@ impl Cycle<'_> {
             return Some(at.max(self.start));
         };
         let share = target.percent(percent);
-        // Since when this target counts.
-        let since = self.segments[..=self.decisive]
+        let counted = &self.segments[..=self.decisive];
+        // Where counting began anew (P4), and since when this target counts.
+        let restarted = counted.iter().rposition(|s| s.retargeted && s.terms.restart).unwrap_or(0);
+        let since = counted
             .iter()
             .rposition(|s| s.retargeted && s.target == Some(target))
             .filter(|_| self.segments.iter().any(|s| s.target != Some(target)))
             .unwrap_or(0);
-        for segment in &self.segments[since..] {
+        for segment in &self.segments[since.max(restarted)..] {
             if segment.consumed >= share {
                 return Some(segment.from);
             }
@@ -87,8 +91,10 @@ impl Cycle<'_> {
     fn unpaused(&self, t: Instant) -> Option<Instant> {
         let here = self.segments.partition_point(|s| s.from <= t).saturating_sub(1);
         let first = self.segments[here];
-        // Reached exactly when the pause began: it was reached before the pause.
-        if first.flow == Flow::Running || (first.from == t && here > 0 && self.was_reached_at(here)) {
+        // Reached exactly when the pause began: it was reached before the pause. What ended then crossed nothing.
+        let at_the_pause =
+            first.flow == Flow::Paused && first.from == t && here > 0 && self.was_reached_at(here);
+        if first.flow == Flow::Running || at_the_pause {
             return Some(t);
         }
         let resumed = self.segments[here..].iter().find(|s| s.flow == Flow::Running)?;

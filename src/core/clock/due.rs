@@ -305,7 +305,13 @@ fn cut<'h>(
             return;
         }
         last.to = from;
-        let retargeted = last.terms.promise != segment.terms.promise
+        let other_promise = match (last.terms.promise, segment.terms.promise) {
+            (Promise::Within { deadline: a, .. }, Promise::Within { deadline: b, .. }) => {
+                a != b || last.target != segment.target
+            }
+            (a, b) => a != b,
+        };
+        let retargeted = other_promise
             || last.terms.calendar.id() != segment.terms.calendar.id()
             || last.deadline != segment.deadline;
         segments.push(Segment { retargeted, ..segment });
@@ -353,7 +359,8 @@ fn segment_at<'h>(
         _ => None,
     };
     let target = match terms.promise {
-        Promise::Within { target, .. } if found.reopened => rule.reopen_target.or(target),
+        // K9 speaks of the entry's target; an overlay that sets another still does.
+        Promise::Within { target, .. } if found.reopened && !terms.overlaid => rule.reopen_target.or(target),
         Promise::Within { target, .. } => target,
         Promise::By { .. } | Promise::Every { .. } => None,
     };
@@ -398,19 +405,22 @@ fn settle(segments: &mut [Segment<'_>], start: Instant) -> Due {
     let mut consumed = Span::ZERO;
     // Where counting began: the start, or the last restart (P4).
     let mut origin = start;
+    // P3: what the last change leaves at least.
+    let mut floor = Span::ZERO;
     let mut projected: Option<Option<Instant>> = None;
     let mut moved_at = start;
     let mut found: Option<(Instant, usize)> = None;
     let mut unreachable = false;
-    for (i, segment) in segments.iter_mut().enumerate() {
+    for i in 0..segments.len() {
+        let changes_next = segments.get(i + 1).is_some_and(|next| next.retargeted);
+        let segment = &mut segments[i];
         if segment.retargeted {
             if segment.terms.restart && found.is_none() {
                 (consumed, origin) = (Span::ZERO, segment.from);
             }
-            if let (Some(least), Some(target)) = (segment.terms.min_left, segment.target) {
-                segment.target = Some(target.max(consumed + least));
-            }
+            floor = segment.terms.min_left.map_or(Span::ZERO, |least| consumed + least);
         }
+        segment.target = segment.target.map(|target| target.max(floor));
         segment.consumed = consumed;
         if segment.target.is_none() {
             segment.target = length_of(segment, origin);
@@ -423,7 +433,9 @@ fn settle(segments: &mut [Segment<'_>], start: Instant) -> Due {
             }
             projected = Some(due);
             unreachable = matches!(reach, Reach::Beyond);
-            if let Some(due) = due.filter(|due| *due <= segment.to) {
+            // A pause that begins at due comes too late (K24); a target that changes there is in force there (K21).
+            let holds = |due: &Instant| *due < segment.to || (*due == segment.to && !changes_next);
+            if let Some(due) = due.filter(holds) {
                 found = Some((due, i));
             }
         }

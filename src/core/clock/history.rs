@@ -136,8 +136,13 @@ impl History {
             let mut versions: Vec<Version> = Vec::new();
             for epoch in &self.epochs {
                 let clock = epoch.policy.clocks().iter().find(|c| c.name == name && c.on == kind).cloned();
-                // L10: an epoch that leaves the clock as it was is no version of it.
-                if versions.last().is_some_and(|v| v.clock == clock) {
+                // L10: an epoch that leaves the clock as it was is no version of it, unless it makes that count for
+                // cycles for which it did not.
+                let reaches_further = clock.is_some()
+                    && (epoch.mode == ReloadMode::Retroactive
+                        || (epoch.mode == ReloadMode::FromNow
+                            && versions.last().is_some_and(|v| v.mode == ReloadMode::NewOnly)));
+                if versions.last().is_some_and(|v| v.clock == clock) && !reaches_further {
                     continue;
                 }
                 versions.push(Version { from: epoch.from, mode: epoch.mode, since: epoch.since, clock });

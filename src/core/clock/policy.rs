@@ -82,6 +82,8 @@ pub struct Terms {
     pub min_left: Option<Span>,
     /// P4.
     pub restart: bool,
+    /// An overlay in force sets the target or the time of day.
+    pub overlaid: bool,
     /// The names of the overlays in force.
     pub overlays: Vec<Arc<str>>,
 }
@@ -299,7 +301,7 @@ impl Compile<'_> {
         let (first, first_entry) = entries().next()?;
         let mut rules = Vec::new();
         for (i, entry) in entries() {
-            problems.within("clock", |problems| {
+            let rule = problems.within("clock", |problems| {
                 problems.within(i, |problems| {
                     if entry.on != first_entry.on {
                         problems.within("on", |problems| {
@@ -314,17 +316,14 @@ impl Compile<'_> {
                             "has {} overlays, expected at most {MOST_OVERLAYS}",
                             overlays.len()
                         ));
-                        return;
+                        return None;
                     }
-                    rules.extend(self.rule(entry, problems));
-                });
+                    Some(self.rule(entry, problems))
+                })
             });
-            let patches: Vec<(usize, &OverlayConfig)> = overlays.clone();
-            if let Some(rule) = rules.last_mut().filter(|_| overlays.len() <= MOST_OVERLAYS) {
-                rule.terms = (0..1usize << patches.len())
-                    .filter_map(|mask| self.terms(i, entry, &patches, mask, problems))
-                    .collect();
-            }
+            let Some(mut rule) = rule else { continue };
+            rule.terms = self.all_terms(i, entry, &overlays, problems);
+            rules.push(rule);
         }
         let conditions = overlays
             .iter()
@@ -373,7 +372,7 @@ impl Compile<'_> {
         Some(problems.within(key, |p| Condition::compile(config, self.types, self.symbols, p)))
     }
 
-    fn rule(&mut self, entry: &ClockConfig, problems: &mut Problems) -> Option<Rule> {
+    fn rule(&mut self, entry: &ClockConfig, problems: &mut Problems) -> Rule {
         problems.within("name", |problems| {
             let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
             if entry.name.is_empty() || !entry.name.chars().all(plain) {
@@ -442,7 +441,8 @@ impl Compile<'_> {
             });
         }
         check_promise_keys(entry, problems);
-        let calendar = self.calendar(entry.calendar.as_deref(), problems)?;
+        // An unknown calendar is told of with the terms.
+        let calendar = self.calendar(entry.calendar.as_deref(), &mut Problems::new());
         if let Some(target) = &entry.target {
             let counts_days = target.contains('d') && !target.contains("wd");
             if counts_days && !calendar.is_always_open() {
@@ -454,10 +454,15 @@ impl Compile<'_> {
                 });
             }
         }
+        if entry.by.is_some() && entry.calendar.is_none() {
+            problems.within("by", |problems| {
+                problems.warn("goes by UTC without a calendar, expected a calendar of your zone");
+            });
+        }
         let reopen_target = problems.within("reopen_target", |problems| {
             entry.reopen_target.as_deref().and_then(|text| length(text, &calendar, problems))
         });
-        Some(Rule {
+        Rule {
             when: self.condition("when", entry.when.as_ref(), problems),
             roles,
             pick,
@@ -476,12 +481,14 @@ impl Compile<'_> {
             cancel_on_mismatch: entry.on_mismatch == Some(OnMismatch::Cancel),
             cancel_on_removal: entry.on_removal == Some(OnMismatch::Cancel),
             terms: Vec::new(),
-        })
+        }
     }
 
-    fn calendar(&self, name: Option<&str>, problems: &mut Problems) -> Option<Arc<Calendar>> {
+    /// The calendar of this name. In place of one that is unknown or wrong, which is told, `always`: so that what
+    /// else is wrong is told as well.
+    fn calendar(&self, name: Option<&str>, problems: &mut Problems) -> Arc<Calendar> {
         let name = name.unwrap_or("always");
-        let found = self.calendars.get(name).cloned();
+        let found = self.calendars.get(name);
         // A calendar that is configured but wrong has its own problems noted already.
         if found.is_none() && !self.config.calendars.contains_key(name) {
             problems.within("calendar", |problems| {
@@ -489,21 +496,58 @@ impl Compile<'_> {
                 problems.error(format!("found `{name}`, expected one of {}", known.join(", ")));
             });
         }
-        found
+        found.cloned().unwrap_or_else(|| Arc::new(Calendar::always()))
     }
 
-    /// The terms of an entry under the overlays whose bits are set in `mask`. Problems are noted once: those of the
-    /// entry with no overlay, those of an overlay where it stands alone.
+    /// The terms of an entry under every combination of its overlays, by the bits that are set.
+    fn all_terms(
+        &mut self,
+        index: usize,
+        entry: &ClockConfig,
+        overlays: &[(usize, &OverlayConfig)],
+        problems: &mut Problems,
+    ) -> Vec<Terms> {
+        // Problems are noted once: those of the entry with no overlay, those of an overlay where it stands alone. What
+        // is wrong without it is not its doing, nor is what the entry says and it leaves as it is.
+        let before = problems.error_count();
+        let entry_alone = self.terms(index, entry, overlays, 0, problems);
+        let entry_is_right = problems.error_count() == before;
+        let mut all: Vec<Terms> = entry_alone.into_iter().collect();
+        for mask in 1..1usize << overlays.len() {
+            let mut silent = Problems::new();
+            if mask.count_ones() > 1 {
+                all.extend(self.terms(index, entry, overlays, mask, &mut silent));
+                continue;
+            }
+            let overlay = overlays[mask.trailing_zeros() as usize].1;
+            if entry_is_right {
+                all.extend(self.terms(index, entry, overlays, mask, problems));
+                continue;
+            }
+            // The entry's own mistakes are left out by giving it terms that are right.
+            let sound = ClockConfig {
+                target: overlay.by.is_none().then(|| "1000h".to_owned()),
+                by: None,
+                deadline: None,
+                every: None,
+                calendar: None,
+                ring: Vec::new(),
+                ..entry.clone()
+            };
+            all.extend(self.terms(index, &sound, overlays, mask, problems));
+        }
+        all
+    }
+
+    /// The terms of an entry under the overlays whose bits are set in `mask`.
     fn terms(
         &mut self,
         index: usize,
         entry: &ClockConfig,
         overlays: &[(usize, &OverlayConfig)],
         mask: usize,
-        problems: &mut Problems,
+        told: &mut Problems,
     ) -> Option<Terms> {
-        let mut silent = Problems::new();
-        let told = if mask.count_ones() <= 1 { &mut *problems } else { &mut silent };
         let place = match mask.trailing_zeros() as usize {
             bit if bit < overlays.len() => ("overlay", overlays[bit].0),
             _ => ("clock", index),
@@ -512,7 +556,7 @@ impl Compile<'_> {
             told.within(place.1, |told| {
                 let active = || overlays.iter().enumerate().filter(|(b, _)| mask & (1 << b) != 0).map(|(_, o)| o.1);
                 let calendar = active().fold(entry.calendar.as_deref(), |c, o| o.calendar.as_deref().or(c));
-                let calendar = self.calendar(calendar, told)?;
+                let calendar = self.calendar(calendar, told);
                 let mut target = entry.target.as_deref();
                 let mut by = entry.by.as_deref();
                 for overlay in active() {
@@ -566,6 +610,7 @@ impl Compile<'_> {
                     calendar,
                     min_left: active().fold(entry.min_left, |m, o| o.min_left.or(m)),
                     restart: entry.on_change == Some(OnChange::Restart),
+                    overlaid: active().any(|o| o.target.is_some() || o.by.is_some()),
                     overlays: active().map(|o| Arc::from(o.name.as_str())).collect(),
                 })
             })

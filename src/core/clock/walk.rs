@@ -5,11 +5,12 @@
 
 use smallvec::SmallVec;
 
+use crate::core::clock::condition::Condition;
 use crate::core::clock::config::{Pick, Reopen};
 use crate::core::clock::history::{ClockHistory, Relevance};
-use crate::core::clock::policy::{Clock, Roles};
+use crate::core::clock::policy::{Clock, Roles, Rule};
 use crate::core::model::{Content, Entry, Symbols, Timeline, combine, hash64};
-use crate::core::time::Instant;
+use crate::core::time::{Instant, Span};
 
 use super::history::ReloadMode;
 
@@ -41,7 +42,7 @@ pub(super) struct Found<'h> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held<'h> {
     pub(super) clock: &'h Clock,
-    pub(super) rule: &'h super::policy::Rule,
+    pub(super) rule: &'h Rule,
 }
 
 /// How and when a cycle ended.
@@ -187,14 +188,20 @@ impl<'h, 't> Walk<'h, 't> {
 
     fn attribute(&mut self, place: usize, at: Instant) {
         let timeline = self.timeline;
-        let value = |name| timeline.value_at(name, at);
         let Some(cycle) = self.cycles.last_mut() else { return };
         if let Some(ending) = cycle.end {
-            let holds =
-                |c: &Option<_>| c.as_ref().is_some_and(|c: &super::condition::Condition| c.holds(value));
             let rule = cycle.held.rule;
-            let over = holds(&rule.stop_when) || holds(&rule.cancel_when);
-            if ending.by_attribute && !over && rule.reopen != Reopen::Ignore {
+            let over = |t: Instant| {
+                let holds = |c: &Option<Condition>| {
+                    c.as_ref().is_some_and(|c| c.holds(|name| timeline.value_at(name, t)))
+                };
+                holds(&rule.stop_when)
+                    || holds(&rule.cancel_when)
+                    || (rule.pick == Pick::OldestOpen && holds(&rule.closed))
+            };
+            let reopens = ending.by_attribute && rule.reopen != Reopen::Ignore;
+            if reopens && !over(at) && over(at - Span::MILLISECOND) {
+                self.finished = false;
                 self.reopen(place, at);
             }
             return;
@@ -209,28 +216,42 @@ impl<'h, 't> Walk<'h, 't> {
             }
         }
         let rule = cycle.held.rule;
-        let holds = |c: &Option<super::condition::Condition>| c.as_ref().is_some_and(|c| c.holds(value));
-        if holds(&rule.stop_when) {
+        if self.becomes(&rule.stop_when, at) {
             self.end(at, How::Stop, true);
-        } else if holds(&rule.cancel_when) || (rule.pick == Pick::OldestOpen && holds(&rule.closed)) {
+        } else if self.becomes(&rule.cancel_when, at)
+            || (rule.pick == Pick::OldestOpen && self.becomes(&rule.closed, at))
+        {
             // A question in a case that is closed without an answer: as K13.
             self.end(at, How::Cancel, true);
         }
     }
 
+    /// Whether a condition becomes true at `at`. That of a case which was closed before, and is seen closed again,
+    /// does not: every snapshot repeats every attribute.
+    fn becomes(&self, condition: &Option<Condition>, at: Instant) -> bool {
+        let holds = |c: &Condition, t: Instant| c.holds(|name| self.timeline.value_at(name, t));
+        condition.as_ref().is_some_and(|c| holds(c, at) && !holds(c, at - Span::MILLISECOND))
+    }
+
     fn mark(&mut self, place: usize, at: Instant) {
+        let name = self.timeline.all_entries()[place].name;
         let open = self.open().map(|c| c.held);
         let Some(held) = open.or_else(|| self.held_at(at)).or_else(|| self.cycles.last().map(|c| c.held))
         else {
+            // Whether the case is closed does not hang on whether the clock applies to it yet (K7).
+            let clock =
+                self.history.versions.get(self.history.version_at(at)).and_then(|v| v.clock.as_deref());
+            let has = |role| clock.is_some_and(|c| c.rules.iter().any(|r| r.roles(name).has(role)));
+            self.finished = (self.finished && !has(Roles::REOPEN)) || has(Roles::FINAL);
             return;
         };
         let rule = held.rule;
-        let roles = rule.roles(self.timeline.all_entries()[place].name);
+        let roles = rule.roles(name);
         let is_open = open.is_some();
         let mut reset = false;
         if roles.has(Roles::RESET) && is_open {
             self.end(at, How::Supersede, false);
-            self.start(held, place, at, false);
+            self.start_anew(place, at, false);
             reset = true;
         }
         if roles.has(Roles::REOPEN) {
@@ -239,14 +260,17 @@ impl<'h, 't> Walk<'h, 't> {
                 self.reopen(place, at);
             }
         }
-        if roles.has(Roles::START) && !reset && self.may_start(held, at) {
+        // `when` is judged at the start: a rule that only carries on an older cycle starts none, and one that has come
+        // into force since then does.
+        let starting = self.held_at(at).filter(|now| !reset && now.rule.roles(name).has(Roles::START));
+        if let Some(held) = starting.filter(|now| self.may_start(now.rule, at)) {
             self.end(at, How::Supersede, false);
             self.start(held, place, at, false);
         }
         if roles.has(Roles::STOP) && self.open().is_some() {
             self.end(at, How::Stop, false);
             if rule.recurring {
-                self.start(held, place, at, false);
+                self.start_anew(place, at, false);
             }
         }
         if roles.has(Roles::CANCEL) {
@@ -264,9 +288,8 @@ impl<'h, 't> Walk<'h, 't> {
         clock.rule_at(self.timeline, at).map(|rule| Held { clock, rule })
     }
 
-    fn may_start(&mut self, held: Held<'h>, at: Instant) -> bool {
+    fn may_start(&mut self, rule: &Rule, at: Instant) -> bool {
         let timeline = self.timeline;
-        let rule = held.rule;
         let picked = match rule.pick {
             Pick::First if rule.recurring => self.open().is_none(),
             Pick::First => self.cycles.is_empty(),
@@ -274,11 +297,6 @@ impl<'h, 't> Walk<'h, 't> {
             Pick::Last => true,
         };
         if !picked {
-            return false;
-        }
-        // `when` is judged at the start, so a rule that only carried on an older cycle starts none.
-        let applies = self.held_at(at).is_some_and(|now| std::ptr::eq(now.rule, rule));
-        if !applies {
             return false;
         }
         let value = |name| timeline.value_at(name, at);
@@ -290,7 +308,15 @@ impl<'h, 't> Walk<'h, 't> {
             }
             Pick::First | Pick::Last => self.finished || rule.closed.as_ref().is_some_and(|c| c.holds(value)),
         };
-        !closed && !rule.stop_when.as_ref().is_some_and(|c| c.holds(value))
+        let holds = |c: &Option<Condition>| c.as_ref().is_some_and(|c| c.holds(value));
+        !closed && !holds(&rule.stop_when) && !holds(&rule.cancel_when)
+    }
+
+    /// After an older one: `when` is judged at the start of every cycle, and a clock that is gone starts none.
+    fn start_anew(&mut self, place: usize, at: Instant, reopened: bool) {
+        if let Some(held) = self.held_at(at) {
+            self.start(held, place, at, reopened);
+        }
     }
 
     fn start(&mut self, held: Held<'h>, place: usize, at: Instant, reopened: bool) {
@@ -311,13 +337,18 @@ impl<'h, 't> Walk<'h, 't> {
 
     /// K8–K11.
     fn reopen(&mut self, place: usize, at: Instant) {
+        let now = self.held_at(at);
         let Some(cycle) = self.cycles.last_mut() else { return };
         let Some(ending) = cycle.end else { return };
-        let (held, rule) = (cycle.held, cycle.held.rule);
+        let rule = cycle.held.rule;
         let soon = rule.reopen_within.is_none_or(|within| at.since(ending.at) <= within);
         match rule.reopen {
             Reopen::Ignore => {}
             Reopen::Continue if ending.how == How::Stop && soon => {
+                // What `when` says now it may have said all the while that nobody asked (P6).
+                if rule.cancel_on_mismatch && now.is_none() {
+                    return;
+                }
                 cycle.gaps.push((ending.at, at));
                 cycle.end = None;
                 let now_in_force = self.history.version_at(at);
@@ -328,8 +359,13 @@ impl<'h, 't> Walk<'h, 't> {
                     // A reload while it was ended left it alone (R1); from here on it counts.
                     cycle.switches.push((at, now_in_force));
                 }
+                let clock = self.history.versions[cycle.version_at(at)].clock.as_deref();
+                let matching = clock.and_then(|c| c.rule_at(self.timeline, at).map(|rule| (c, rule)));
+                if let Some((clock, rule)) = matching {
+                    cycle.held = Held { clock, rule };
+                }
             }
-            Reopen::Continue | Reopen::NewCycle => self.start(held, place, at, true),
+            Reopen::Continue | Reopen::NewCycle => self.start_anew(place, at, true),
         }
     }
 

@@ -97,7 +97,7 @@ pub(super) fn engine(text: &str) -> Engine {
 
 /// A line of a story: `10:00 customer_message#m1`, `10:00 status=waiting`, `10:00 opened status=waiting`, with
 /// `@09:00` after a mark that happened at another instant than it was seen.
-fn observation(line: &str) -> Observation<'static> {
+pub(super) fn observation(line: &str) -> Observation<'static> {
     let mut words: Vec<&str> = line.split(' ').collect();
     let mut as_of = words.remove(0).to_owned();
     // A date, with or without its year: the time of day is the next word.
@@ -151,10 +151,10 @@ fn observation(line: &str) -> Observation<'static> {
 pub(super) struct Story {
     pub(super) engine: Engine,
     /// What rang: instant, clock, ring, and how late.
-    rung: Vec<String>,
+    pub(super) rung: Vec<String>,
     /// Every crossing that was recorded.
-    crossed: Vec<String>,
-    retracted: Vec<String>,
+    pub(super) crossed: Vec<String>,
+    pub(super) retracted: Vec<String>,
     pub(super) remarks: Vec<Remark>,
 }
 
@@ -241,7 +241,7 @@ impl Story {
 }
 
 /// A story, and the cycles of one clock in the end.
-fn check(id: &str, text: &str, clock: &str, lines: &[&str], until: &str, want: &[&str]) -> Story {
+pub(super) fn check(id: &str, text: &str, clock: &str, lines: &[&str], until: &str, want: &[&str]) -> Story {
     let mut story = Story::new(text);
     for line in lines {
         story.see(line);

@@ -322,7 +322,7 @@ pub(super) fn outrank(crossings: &mut [Crossing]) {
         let graver = crossings.iter().any(|other| {
             matches!(other.verdict, Verdict::Rung { .. })
                 && other.cycle == crossings[i].cycle
-                && (other.at, other.ring) > (crossings[i].at, crossings[i].ring)
+                && (other.ring, other.at) > (crossings[i].ring, crossings[i].at)
         });
         if graver {
             crossings[i].verdict = Verdict::Outranked;

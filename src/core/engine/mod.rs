@@ -20,6 +20,8 @@ mod judge;
 #[cfg(test)]
 mod laws;
 mod reload;
+#[cfg(test)]
+mod rules;
 mod snapshot;
 mod timers;
 

@@ -10,6 +10,10 @@ use crate::core::engine::{Case, Engine};
 use crate::core::problem::{Problems, Severity};
 use crate::core::time::{Instant, Span};
 
+/// For so long old policies are kept even if no case is that old: one that we hear of late is judged by what was in
+/// force when it began (K12), whichever other cases there are.
+const LATEST_NEWS: Span = Span::from_secs(31 * 24 * 3_600);
+
 /// What a reload would do, told before it is applied (R3).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReloadDifference {
@@ -145,14 +149,16 @@ impl Engine {
         now: Instant,
         changes: &mut Changes,
     ) -> Result<(), Refused> {
-        // L10: an identical policy changes nothing.
-        if mode == ReloadMode::FromNow && self.history.current().is_some_and(|p| p.config() == policy) {
+        // L10: an identical policy changes nothing, unless running cycles were left out when it came.
+        let left_out = self.history.epochs().last().is_some_and(|e| e.mode == ReloadMode::NewOnly);
+        let same = self.history.current().is_some_and(|p| p.config() == policy);
+        if mode == ReloadMode::FromNow && same && !left_out {
             return Ok(());
         }
         let policy = self.compile(policy, now)?;
         self.history.push(Epoch { from: now, mode, since, policy });
         let first_seen = self.cases.iter().filter_map(|c| c.as_deref()).map(|c| c.timeline.oldest());
-        self.history.prune(first_seen.min().unwrap_or(now));
+        self.history.prune(first_seen.min().unwrap_or(now).min(now - LATEST_NEWS));
         let until = now - Span::MILLISECOND;
         // R1: what has ended stays as it was.
         let step = Step { now, until, changed_from: now, reason: RetractionReason::Reload };
