@@ -18,8 +18,17 @@ pub enum ReloadMode {
     FromNow,
     /// The new version counts for the whole cycle, or since an instant.
     Retroactive,
+    /// As [`ReloadMode::Retroactive`], and cycles that have ended are judged again (R1: by hand only).
+    Rejudge,
     /// Running cycles keep their version to their end.
     NewOnly,
+}
+
+impl ReloadMode {
+    /// Whether it counts for time before the reload.
+    pub fn reaches_back(self) -> bool {
+        matches!(self, ReloadMode::Retroactive | ReloadMode::Rejudge)
+    }
 }
 
 /// One version of the policy, and since when it is in force.
@@ -29,7 +38,7 @@ pub struct Epoch {
     pub from: Instant,
     /// How it treats running cycles.
     pub mode: ReloadMode,
-    /// For [`ReloadMode::Retroactive`]: since when it counts. `None`: since the cycle's start.
+    /// For the modes that reach back: since when it counts. `None`: since the cycle's start.
     pub since: Option<Instant>,
     /// The policy.
     pub policy: Arc<Policy>,
@@ -139,7 +148,7 @@ impl History {
                 // L10: an epoch that leaves the clock as it was is no version of it, unless it makes that count for
                 // cycles for which it did not.
                 let reaches_further = clock.is_some()
-                    && (epoch.mode == ReloadMode::Retroactive
+                    && (epoch.mode.reaches_back()
                         || (epoch.mode == ReloadMode::FromNow
                             && versions.last().is_some_and(|v| v.mode == ReloadMode::NewOnly)));
                 if versions.last().is_some_and(|v| v.clock == clock) && !reaches_further {

@@ -598,6 +598,14 @@ impl Compile<'_> {
                     Promise::Within { target, deadline }
                 };
                 let rings = active().fold(&entry.ring, |r, o| o.ring.as_ref().unwrap_or(r));
+                if mask == 0 && calendar.is_always_open() && rings.iter().any(|r| r.hold) {
+                    told.within("ring", |told| {
+                        told.warn(format!(
+                            "has `hold` on calendar `{}`, which is always open: nothing is ever held",
+                            calendar.id()
+                        ));
+                    });
+                }
                 let longest = match promise {
                     Promise::Within { target, deadline: None } => target,
                     _ => None,

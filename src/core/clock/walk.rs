@@ -164,6 +164,13 @@ impl<'h, 't> Walk<'h, 't> {
     fn reload(&mut self, place: usize, at: Instant) {
         let version = &self.history.versions[place];
         let timeline = self.timeline;
+        if version.mode == ReloadMode::Rejudge && version.clock.is_some() {
+            for ended in self.cycles.iter_mut().filter(|c| c.end.is_some()) {
+                let since = version.since.unwrap_or(ended.start).max(ended.start);
+                ended.switches.retain(|(from, _)| *from < since);
+                ended.switches.push((since, place));
+            }
+        }
         let Some(cycle) = self.cycles.last_mut().filter(|c| c.end.is_none()) else { return };
         let Some(clock) = &version.clock else {
             // R4: without its clock a cycle goes on under the last version, or is cancelled.
@@ -175,7 +182,9 @@ impl<'h, 't> Walk<'h, 't> {
         let since = match version.mode {
             ReloadMode::NewOnly => return,
             ReloadMode::FromNow => at,
-            ReloadMode::Retroactive => version.since.unwrap_or(cycle.start).max(cycle.start),
+            ReloadMode::Retroactive | ReloadMode::Rejudge => {
+                version.since.unwrap_or(cycle.start).max(cycle.start)
+            }
         };
         cycle.switches.retain(|(from, _)| *from < since);
         cycle.switches.push((since, place));

@@ -724,3 +724,22 @@ ring = ["due"]
     assert_eq!(refused, 10_000 - 4_096);
     assert_eq!(story.cycles("stall").len(), 4_096);
 }
+
+#[test]
+fn r1_only_by_hand_is_an_ended_cycle_judged_again() {
+    for (mode, want) in [
+        (ReloadMode::FromNow, "10:00..10:40 due 10:30 missed"),
+        (ReloadMode::Retroactive, "10:00..10:40 due 10:30 missed"),
+        (ReloadMode::Rejudge, "10:00..10:40 due 11:00 met"),
+    ] {
+        let lines = &["10:00 cm", "10:40 ar"];
+        let mut story = check("R1", REPLY, "reply", lines, "10:45", &["10:00..10:40 due 10:30 missed"]);
+        let longer = Box::new(policy(&REPLY.replace("\"30m\"", "\"1h\"")));
+        let command = Command::Reload { policy: longer, mode, since: None };
+        let changes = story.engine.command(&command, at("10:50")).expect("a policy");
+        story.note(changes);
+        assert_eq!(story.cycles("reply"), [want], "{mode:?}");
+        let taken_back = if mode == ReloadMode::Rejudge { vec!["10:50 reload"] } else { vec![] };
+        assert_eq!(story.retracted, taken_back, "{mode:?}");
+    }
+}

@@ -160,8 +160,9 @@ impl Engine {
         let first_seen = self.cases.iter().filter_map(|c| c.as_deref()).map(|c| c.timeline.oldest());
         self.history.prune(first_seen.min().unwrap_or(now).min(now - LATEST_NEWS));
         let until = now - Span::MILLISECOND;
-        // R1: what has ended stays as it was.
-        let step = Step { now, until, changed_from: now, reason: RetractionReason::Reload };
+        // R1: what has ended stays as it was, unless it is to be judged again.
+        let changed_from = if mode == ReloadMode::Rejudge { Instant::MIN } else { now };
+        let step = Step { now, until, changed_from, reason: RetractionReason::Reload };
         for number in 0..self.cases.len() as u32 {
             let first = changes.crossings.len();
             let told = changes.cycles.len() + changes.retractions.len() + first;
