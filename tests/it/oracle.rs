@@ -606,7 +606,7 @@ impl<'a> Model<'a> {
             let Some(new) = &epoch.version else { continue };
             let since = match epoch.mode {
                 ReloadMode::FromNow => epoch.from,
-                ReloadMode::Retroactive => epoch.since.unwrap_or(start),
+                ReloadMode::Retroactive | ReloadMode::Rejudge => epoch.since.unwrap_or(start),
                 ReloadMode::NewOnly => Tick::MAX,
             };
             if u >= since {

@@ -3,8 +3,9 @@
 //! A clock is never run; it is derived. [`Deriver::derive`] answers every cycle of a case, for one clock, from the
 //! timeline, the history of the policy, and `now`. The files follow the sections: `walk.rs` finds the cycles (§5),
 //! `due.rs` says when they are due and what state they are in (§6), `crossing.rs` when their rings are crossed (§7),
-//! `policy.rs` is what a configuration promises (§8), `history.rs` what it promised when (§9).
+//! `policy.rs` is what a configuration promises (§8) and `compile.rs` checks it, `history.rs` what it promised when (§9).
 
+mod compile;
 mod condition;
 mod config;
 mod crossing;
