@@ -28,12 +28,12 @@ use crate::core::time::{Instant, Span};
 /// Exit code: 0 done, 1 the history or the case could not be found, 2 the arguments or the configuration are refused.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = "Example:
-  shiftbell explain -c shop.toml --replay history.jsonl --clock ticket_reply -- ticket/T1029")]
+  shiftbell explain -c shop.toml --replay history.jsonl ticket/T1029 --clock ticket_reply")]
 pub struct ExplainArgs {
     /// The configuration: a file, or `builtin:NAME` for one inside the program.
     #[arg(long, short, value_name = "FILE", default_value = "shiftbell.toml")]
     pub config: PathBuf,
-    /// The histories to read the case from, as `replay` reads them; `--` ends their list.
+    /// The histories to read the case from, as `replay` reads them.
     #[arg(long = "replay", value_name = "FILE", required = true, num_args = 1..)]
     pub histories: Vec<String>,
     /// As of this instant (RFC 3339); without it, the end of the history.
@@ -45,9 +45,20 @@ pub struct ExplainArgs {
     /// The language of the explanation, zh-CN or en; without it, the desk's.
     #[arg(long)]
     pub language: Option<Language>,
-    /// The case: its id, or `kind/id`, or `source/kind/id`.
+    /// The case: its id, or `kind/id`, or `source/kind/id`; the last of all names that are given.
     #[arg(value_name = "CASE")]
-    pub case: String,
+    pub case: Option<String>,
+}
+
+impl ExplainArgs {
+    /// The histories and the case. A list of files takes the name behind it too, so the last one is the case.
+    fn inputs(&self) -> anyhow::Result<(&[String], &str)> {
+        match (&self.case, self.histories.as_slice()) {
+            (Some(case), histories) => Ok((histories, case)),
+            (None, [histories @ .., case]) if !histories.is_empty() => Ok((histories, case)),
+            (None, _) => bail!("no case named: give its id, kind/id or source/kind/id behind the histories"),
+        }
+    }
 }
 
 /// How many steps of open and closed hours are shown of one segment.
@@ -58,6 +69,7 @@ const STEPS_SHOWN: usize = 16;
 /// # Errors
 /// A configuration that is refused, a history that cannot be read, a case that is not in it.
 pub fn main(args: &ExplainArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let (histories, case) = args.inputs()?;
     let ready = settings(&args.config, err)?;
     if let Some(wanted) = &args.clock
         && !ready.settings.clock.iter().any(|c| c.name == *wanted)
@@ -70,14 +82,14 @@ pub fn main(args: &ExplainArgs, out: &mut impl Write, err: &mut impl Write) -> a
         }
         bail!("there is no clock `{wanted}`, expected one of: {}", names.join(", "));
     }
-    let progress = Progress::new(crate::sources::history::open::total_size(&args.histories));
-    let done = replay(&ready, &args.histories, args.until, false, &progress, None)?;
+    let progress = Progress::new(crate::sources::history::open::total_size(histories));
+    let done = replay(&ready, histories, args.until, false, &progress, None)?;
     progress.finish();
     if let Some(broken) = &done.broken {
         writeln!(err, "warning: {broken}")?;
     }
     let mut found = 0;
-    let mut views: Vec<CaseView<'_>> = done.engine.views().filter(|v| is_meant(v, &args.case)).collect();
+    let mut views: Vec<CaseView<'_>> = done.engine.views().filter(|v| is_meant(v, case)).collect();
     views.sort_by_key(CaseView::key);
     for view in &views {
         let language = args.language.unwrap_or(ready.settings.desk.language);
@@ -95,7 +107,7 @@ pub fn main(args: &ExplainArgs, out: &mut impl Write, err: &mut impl Write) -> a
     if found == 0 {
         bail!(
             "there is no case `{}` among the {} of the history, expected an id, kind/id or source/kind/id{}",
-            args.case,
+            case,
             done.case_count,
             some_case(&done).map(|case| format!(" such as {case}")).unwrap_or_default()
         );
