@@ -381,6 +381,10 @@ impl<'h, 't> Walk<'h, 't> {
     /// K15: the clock and case are known, so the entry names the cycle: its name, and its reference or, for a mark
     /// that may come again without one, its instant.
     fn key(&self, entry: &Entry) -> u64 {
+        if let Content::Attribute(_) = self.timeline.content(entry) {
+            // Of all that changed at that instant no one attribute started it.
+            return combine(0, entry.at.as_millis() as u64);
+        }
         let name = self.symbols.digest(entry.name);
         match self.timeline.reference(entry) {
             Some(reference) => combine(name, hash64(reference.as_bytes())),

@@ -83,6 +83,28 @@ fn k7_a_final_mark_counts_while_the_clock_does_not_apply() {
     check("K7", &text, "c", lines, "10:20", &["10:00.. due 10:30 running"]);
 }
 
+#[test]
+fn k15_t9_what_a_state_reopens_is_the_same_cycle_in_any_order() {
+    let text = clock(&format!(
+        "stop_when = {{ status = \"resolved\" }}\nreopen = \"new_cycle\"\nring = [\"due\"]\n{VIP}target = \"20m\"\n"
+    ));
+    let seen = ["10:10 status=open", "10:10 vip=true"];
+    let keys: Vec<Vec<u64>> = [seen, [seen[1], seen[0]]]
+        .iter()
+        .map(|last| {
+            let mut story = Story::new(&text);
+            for line in ["10:00 opened", "10:05 status=resolved"].iter().chain(last) {
+                story.see(line);
+            }
+            story.until(at("11:00"));
+            assert_eq!(story.rung, ["due 10:30:00.001"], "K15");
+            story.with("c", |c, _| c.key)
+        })
+        .collect();
+    assert_eq!(keys[0].len(), 2, "K9");
+    assert_eq!(keys[0], keys[1], "T9");
+}
+
 const VIP: &str = "[[overlay]]\nname = \"vip\"\nclock = \"c\"\nwhen = { vip = true }\n";
 
 #[test]
