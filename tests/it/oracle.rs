@@ -710,7 +710,7 @@ impl<'a> Model<'a> {
         let terms = terms.unwrap_or_else(|| cycle.terms.clone());
         let deadline = self.facts.deadline(t);
         let paused = self.paused(t);
-        if paused && !cycle.paused {
+        if paused && !cycle.paused && self.open {
             self.paused_at = t;
         }
         let uses_deadline = matches!(terms.promise, Promise::Deadline(_));

@@ -45,13 +45,14 @@ pub enum Want {
         /// Whether it does not count.
         is_excused: bool,
     },
-    /// Nothing: it ended before anything that is new.
+    /// Nothing: it was over before anything that is new.
     Skip,
 }
 
 impl Deriver {
     /// Every cycle of the case for the clock, in the order of their starts, from everything known up to and
-    /// including `now`. `want` is asked of each, with its key and its end.
+    /// including `now`. `want` is asked of each, with its key and the start of the next:
+    /// only then it is over for good, for a reopening takes up the last one, and may turn out never to have been.
     pub fn derive<'h>(
         &mut self,
         history: &'h ClockHistory,
@@ -63,12 +64,13 @@ impl Deriver {
     ) {
         let mut found = SmallVec::new();
         walk::Walk::run(history, timeline, symbols, now, &mut self.walk, &mut found);
-        cycles.extend(found.iter().filter_map(|found| {
-            let is_excused = match want(found.key, found.end.map(|e| e.at)) {
+        cycles.extend(found.iter().enumerate().filter_map(|(i, cycle)| {
+            let next = found.get(i + 1).map(|next| next.start);
+            let is_excused = match want(cycle.key, next) {
                 Want::Skip => return None,
                 Want::Derive { is_excused } => is_excused,
             };
-            Some(Cycle::derive(found, history, timeline, now, is_excused))
+            Some(Cycle::derive(cycle, history, timeline, now, is_excused))
         }));
     }
 }

@@ -56,7 +56,7 @@ impl Judge<'_> {
         for clock in history.clocks_on(case.kind) {
             cycles.clear();
             let mut places = SmallVec::<[Option<usize>; 2]>::new();
-            let want = |key, end: Option<Instant>| {
+            let want = |key, next_start: Option<Instant>| {
                 let is_same = |m: &Memory| m.key == key && m.clock == clock.name;
                 let expected = memories[..known].get(next).filter(|m| is_same(m)).map(|_| next);
                 let place = expected.or_else(|| memories[..known].iter().position(is_same));
@@ -67,7 +67,7 @@ impl Judge<'_> {
                     let memory = &memories[place];
                     is_excused = memory.excused;
                     let is_told = memory.told.is_some_and(|told| !told.is_open());
-                    if is_told && end.is_some_and(|end| end < changed_from) {
+                    if is_told && next_start.is_some_and(|start| start < changed_from) {
                         return Want::Skip;
                     }
                 }

@@ -351,6 +351,18 @@ fn t3_t5_t7_corrections_removals_and_the_future() {
 }
 
 #[test]
+fn w6_a_reopening_that_never_was() {
+    let text = clock("reopen = \"continue\"\n");
+    let lines = &["10:00 opened", "10:20 ar", "10:40 reopened#r1", "10:55 ar"];
+    let mut story = check("K8", &text, "c", lines, "11:00", &["10:00..10:55 due 10:50 missed"]);
+    let mut gone = observation("12:00 reopened#r1 rev=1");
+    gone.marks[0].removed = true;
+    story.see_at(&gone, at("12:00"));
+    assert_eq!(story.cycles("c"), ["10:00..10:20 due 10:30 met"], "T5");
+    assert_eq!(story.retracted, ["12:00 late_entry"], "W6");
+}
+
+#[test]
 fn w5_time_does_not_go_back() {
     let mut story = check("W5", &clock(""), "c", &["10:00 opened"], "11:00", &["10:00.. due 10:30 overdue"]);
     let changes = story.engine.advance(at("10:10"));
