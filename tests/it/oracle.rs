@@ -778,8 +778,14 @@ impl<'a> Model<'a> {
             cycle.moved = (cycle.expected, t);
         }
         for ring in cycle.terms.rings.clone() {
-            if cycle.paused && ring.ends_with('%') && cycle.early.get(ring) == Some(&t) {
-                continue; // Used up as the pause begins.
+            if let (true, Promise::Target(minutes), Some(percent)) =
+                (cycle.paused, cycle.terms.promise, ring.strip_suffix('%'))
+            {
+                let percent: Tick = percent.parse().expect("a number");
+                let whole = (minutes * MINUTE).max(cycle.floor);
+                if cycle.early.get(ring) == Some(&t) && cycle.consumed * 100 >= whole * percent {
+                    continue; // Used up as the pause begins.
+                }
             }
             cycle.early.remove(ring);
             let Some(instant) = Model::early(cycle, ring, t) else { continue };

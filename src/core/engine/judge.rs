@@ -189,10 +189,6 @@ impl Judge<'_> {
                     *wake = (*wake).min(at);
                 }
                 (Some(at), None | Some(Fired { status: Status::ArmedAgain, .. })) => {
-                    // L12: what was overdue once in a cycle never fires again.
-                    if ring.at == RingAt::Due && memory.overdue {
-                        continue;
-                    }
                     let arm = fired.map_or(0, |f| f.arm).saturating_add(1);
                     let verdict = self.verdict(cycle, ring, at, attached, step);
                     let status = match verdict {

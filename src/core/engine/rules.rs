@@ -351,6 +351,33 @@ fn t3_t5_t7_corrections_removals_and_the_future() {
 }
 
 #[test]
+fn h9_l12_due_rings_when_a_cycle_that_nobody_was_rung_for_is_open_again() {
+    // Missed when it came to us: there was nobody to ring. Reopened, or without its answer, there is.
+    let text = clock("reopen = \"continue\"\n");
+    let mut missed = observation("10:50 opened@10:00 ar#a1@10:40");
+    for (line, removed) in [("11:00 reopened", false), ("11:00 ar#a1@10:40 rev=1", true)] {
+        let mut story = Story::new(&text);
+        missed.revision = 0;
+        story.see_at(&missed, at("10:50"));
+        story.until(at("10:59"));
+        assert_eq!(
+            (story.cycles("c"), story.rung.len()),
+            (vec!["10:00..10:40 due 10:30 missed".to_owned()], 0)
+        );
+        let mut seen = observation(line);
+        seen.marks[0].removed = removed;
+        story.see_at(&seen, at("11:00"));
+        story.until(at("12:00"));
+        assert_eq!(story.rung, ["due 11:00 late 30m"], "{line}");
+        // Never a second time (L12).
+        story.see("12:00 ar#a2");
+        story.see("12:30 reopened#r2");
+        story.until(at("13:00"));
+        assert_eq!(story.rung.len(), 1, "{line}");
+    }
+}
+
+#[test]
 fn w6_a_reopening_that_never_was() {
     let text = clock("reopen = \"continue\"\n");
     let lines = &["10:00 opened", "10:20 ar", "10:40 reopened#r1", "10:55 ar"];
