@@ -71,8 +71,15 @@ fn passes(group: &mut BenchmarkGroup<'_, criterion::measurement::WallTime>, read
             Ok::<u64, InputError>(history.tally().events)
         })
     });
+    // Reading and deciding alone, which is what the summary line of `replay` tells.
+    group.bench_function("decided", |b| {
+        b.iter_custom(|runs| {
+            let one = || replay_history(ready, &inputs, None, false, &Progress::hidden(), None);
+            (0..runs).map(|_| one().expect("a history").took).sum()
+        });
+    });
     group.bench_function("full", |b| {
-        b.iter(|| {
+        b.iter_with_large_drop(|| {
             let done =
                 replay_history(ready, &inputs, None, false, &Progress::hidden(), None).expect("a history");
             assert!(done.broken.is_none() && !done.rows.is_empty() && !done.signals.is_empty());
