@@ -772,6 +772,7 @@ impl<'a> Model<'a> {
     }
 
     fn expect(&mut self, t: Tick) {
+        let paused_at = self.paused_at;
         let Some(cycle) = self.cycles.last_mut().filter(|_| self.open) else { return };
         cycle.expected = Model::expected(cycle, t);
         if cycle.expected.is_some() && cycle.expected != cycle.moved.0 {
@@ -783,8 +784,11 @@ impl<'a> Model<'a> {
             {
                 let percent: Tick = percent.parse().expect("a number");
                 let whole = (minutes * MINUTE).max(cycle.floor);
-                if cycle.early.get(ring) == Some(&t) && cycle.consumed * 100 >= whole * percent {
-                    continue; // Used up as the pause begins.
+                if paused_at == t && cycle.start < t && cycle.consumed * 100 >= whole * percent {
+                    // Used up as the pause begins.
+                    let known = cycle.early.get(ring).copied().unwrap_or(t);
+                    cycle.early.insert(ring, known.min(t));
+                    continue;
                 }
             }
             cycle.early.remove(ring);
@@ -975,7 +979,7 @@ impl<'a> Model<'a> {
             let paused = cycle.paused && (self.paused_at != t || cycle.start == t);
             let reached = match (*ring, cycle.due) {
                 ("due", due) => due.is_some(),
-                ("15m after", Some(due)) => t > due && cycle.overdue_open >= 15 * MINUTE,
+                ("15m after", Some(due)) => !paused && t > due && cycle.overdue_open >= 15 * MINUTE,
                 ("30m after wall", Some(due)) => !paused && t >= due + 30 * MINUTE,
                 (_, Some(due)) if due < t => false,
                 // H3.
