@@ -1,12 +1,14 @@
 //! From marks to cycles (`sla_semantics` §5): one walk over the timeline of a case, for one clock.
 //!
-//! The walk decides only what the marks and attributes decide: when a cycle starts, ends, is reopened, under which
-//! rule. When it is due is worked out afterwards (`due.rs`), because no due time moves a start or an end.
+//! The walk decides what the marks and attributes decide: when a cycle starts, ends, is reopened, under which rule.
+//! When it is due is worked out afterwards (`due.rs`), because no due time moves a start or an end; but whether a
+//! cycle that was cancelled goes on or another begins when it is reopened hangs on whether it was late (K8).
 
 use smallvec::SmallVec;
 
 use crate::core::clock::condition::Condition;
 use crate::core::clock::config::{Pick, Reopen};
+use crate::core::clock::due::{Cycle, State};
 use crate::core::clock::history::{ClockHistory, Relevance};
 use crate::core::clock::policy::{Clock, Roles, Rule};
 use crate::core::model::{Content, Entry, Symbols, Timeline, combine, hash64};
@@ -86,6 +88,7 @@ pub(super) struct Walk<'h, 't> {
     history: &'h ClockHistory,
     timeline: &'t Timeline,
     symbols: &'t Symbols,
+    now: Instant,
     cycles: &'t mut SmallVec<[Found<'h>; 1]>,
     /// The final mark that closed the case, until it is reopened (K7).
     finished: bool,
@@ -136,7 +139,7 @@ impl<'h, 't> Walk<'h, 't> {
                 text(a).cmp(&text(b))
             })
         });
-        let mut walk = Walk { history, timeline, symbols, cycles, finished: false };
+        let mut walk = Walk { history, timeline, symbols, now, cycles, finished: false };
         for point in points.iter() {
             match point.order {
                 RELOAD => walk.reload(point.place, point.at),
@@ -351,9 +354,12 @@ impl<'h, 't> Walk<'h, 't> {
         let Some(ending) = cycle.end else { return };
         let rule = cycle.held.rule;
         let soon = rule.reopen_within.is_none_or(|within| at.since(ending.at) <= within);
+        let (history, timeline, until) = (self.history, self.timeline, self.now);
+        // The table of §6: met goes on, and so does what was late, however it ended. What never counted does not.
+        let is_missed = || Cycle::derive(cycle, history, timeline, until, false).state == State::Missed;
         match rule.reopen {
             Reopen::Ignore => {}
-            Reopen::Continue if ending.how == How::Stop && soon => {
+            Reopen::Continue if soon && (ending.how == How::Stop || is_missed()) => {
                 // What `when` says now it may have said all the while that nobody asked (P6).
                 if rule.cancel_on_mismatch && now.is_none() {
                     return;

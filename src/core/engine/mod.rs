@@ -19,6 +19,8 @@ mod examples;
 mod judge;
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod letter;
 mod reload;
 #[cfg(test)]
 mod rules;

@@ -10,7 +10,7 @@ use crate::core::problem::{Problems, Severity};
 use crate::core::time::{Instant, Span};
 
 /// A clock `c` of 30 minutes on D from `opened` to `agent_reply`, with other lines.
-fn clock(lines: &str) -> String {
+pub(super) fn clock(lines: &str) -> String {
     let of_clock = || lines.lines().take_while(|l| !l.starts_with('['));
     let given = |key: &str| of_clock().any(|l| l.starts_with(key));
     let mut text = String::from("[[clock]]\nname = \"c\"\non = \"ticket\"\n");
@@ -30,7 +30,7 @@ fn clock(lines: &str) -> String {
     text + lines
 }
 
-fn reload(story: &mut Story, text: &str, mode: ReloadMode, t: &str) {
+pub(super) fn reload(story: &mut Story, text: &str, mode: ReloadMode, t: &str) {
     story.until(at(t));
     let command = Command::Reload { policy: Box::new(policy(text)), mode, since: None };
     story.engine.command(&command, at(t)).expect("the policy is right");
@@ -105,7 +105,7 @@ fn k15_t9_what_a_state_reopens_is_the_same_cycle_in_any_order() {
     assert_eq!(keys[0], keys[1], "T9");
 }
 
-const VIP: &str = "[[overlay]]\nname = \"vip\"\nclock = \"c\"\nwhen = { vip = true }\n";
+pub(super) const VIP: &str = "[[overlay]]\nname = \"vip\"\nclock = \"c\"\nwhen = { vip = true }\n";
 
 #[test]
 fn k9_an_overlay_changes_the_target_of_a_reopened_cycle_too() {

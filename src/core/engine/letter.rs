@@ -1,0 +1,31 @@
+//! Rules of `sla_semantics` kept to the letter where the nearest reading is another one, by their ids, as stories.
+
+use crate::core::engine::examples::check;
+use crate::core::engine::rules::clock;
+
+#[test]
+fn k8_what_was_missed_by_cancel_goes_on_overdue() {
+    let late = ["10:00 opened", "10:40 merged", "11:00 reopened"];
+    let in_time = ["10:00 opened", "10:20 merged", "11:00 reopened"];
+    let text = clock("cancel = \"merged\"\nreopen = \"continue\"\n");
+    let story = check("K8", &text, "c", &late, "11:10", &["10:00.. due 10:30 overdue"]);
+    assert_eq!(story.rung, ["due 10:30:00.001"], "L12: never a second time");
+    let want = &["10:00..10:20 due 10:30 cancelled", "11:00.. due 11:30 running"];
+    check("K8", &text, "c", &in_time, "11:10", want);
+    // A stop afterwards ends the one cycle, late.
+    let lines = &[late[0], late[1], late[2], "11:20 ar"];
+    check("K8", &text, "c", lines, "11:30", &["10:00..11:20 due 10:30 missed"]);
+    // Missed by a state, and by a reset that nothing followed.
+    let state = clock("cancel_when = { category = \"spam\" }\nreopen = \"continue\"\n");
+    let lines = &["10:00 opened", "10:40 category=spam", "11:00 category=none"];
+    check("K8", &state, "c", lines, "11:10", &["10:00.. due 10:30 overdue"]);
+    let reset =
+        clock("when = { priority = { not = \"low\" } }\nreset = \"assigned\"\nreopen = \"continue\"\n");
+    let lines =
+        &["10:00 opened", "10:35 priority=low", "10:40 assigned", "10:50 priority=high", "11:00 reopened"];
+    check("K8", &reset, "c", lines, "11:10", &["10:00.. due 10:30 overdue"]);
+    // `new_cycle` leaves it missed; so does `continue` after `reopen_within` (K11).
+    let want = &["10:00..10:40 due 10:30 missed", "11:00.. due 11:30 running"];
+    check("K9", &text.replace("continue", "new_cycle"), "c", &late, "11:10", want);
+    check("K11", &format!("{text}reopen_within = \"10m\"\n"), "c", &late, "11:10", want);
+}
