@@ -87,21 +87,16 @@ impl Cycle<'_> {
         None
     }
 
-    /// H3: a paused cycle crosses nothing; what would fall into a pause is crossed when it ends.
+    /// H3: a paused cycle crosses nothing; what would fall into a pause is crossed when it ends. Intervals are half-open:
+    /// the cycle runs on `[start, pause)`, so at the very instant a pause begins it is paused already, and what is
+    /// reached just then waits, whatever the ring. (`due` never comes here: a pause that begins at due is too late,
+    /// K24.)
     fn unpaused(&self, t: Instant) -> Option<Instant> {
         let here = self.segments.partition_point(|s| s.from <= t).saturating_sub(1);
-        let first = self.segments[here];
-        // Reached exactly when the pause began: it was reached before the pause. What ended then crossed nothing.
-        let at_the_pause =
-            first.flow == Flow::Paused && first.from == t && here > 0 && self.was_reached_at(here);
-        if first.flow == Flow::Running || at_the_pause {
+        if self.segments[here].flow == Flow::Running {
             return Some(t);
         }
         let resumed = self.segments[here..].iter().find(|s| s.flow == Flow::Running)?;
         Some(resumed.from)
-    }
-
-    fn was_reached_at(&self, place: usize) -> bool {
-        self.segments[place - 1].flow == Flow::Running
     }
 }

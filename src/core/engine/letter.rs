@@ -29,3 +29,28 @@ fn k8_what_was_missed_by_cancel_goes_on_overdue() {
     check("K9", &text.replace("continue", "new_cycle"), "c", &late, "11:10", want);
     check("K11", &format!("{text}reopen_within = \"10m\"\n"), "c", &late, "11:10", want);
 }
+
+#[test]
+fn h3_what_is_reached_as_a_pause_begins_waits_for_its_end() {
+    // Half of the target, and `15m before`, are both reached at 10:15.
+    for ring in ["50%", "15m before"] {
+        let text = clock(&format!("pause = {{ status = [\"waiting\"] }}\nring = [\"{ring}\", \"due\"]\n"));
+        let lines = &["10:00 opened", "10:15 status=waiting", "11:00 status=open"];
+        let story = check("H3", &text, "c", &lines[..2], "10:59", &["10:00.. due - paused"]);
+        assert_eq!(story.crossed, [""; 0], "H3 {ring}");
+        let story = check("H3", &text, "c", lines, "11:05", &["10:00.. due 11:15 running"]);
+        assert_eq!(story.crossed, [format!("{ring} 11:00")], "H3 {ring}");
+        // A millisecond later it was reached while the cycle ran.
+        let lines = &["10:00 opened", "10:15:00.001 status=waiting", "11:00 status=open"];
+        let story = check("H3", &text, "c", lines, "11:05", &["10:00.. due 11:14:59.999 running"]);
+        assert_eq!(story.crossed, [format!("{ring} 10:15")], "H3 {ring}");
+    }
+    // K24: a pause that begins at due comes too late; what comes after due waits as everything does.
+    let text = clock("pause = { status = [\"waiting\"] }\nring = [\"due\", \"10m after\"]\n");
+    let lines = &["10:00 opened", "10:30 status=waiting", "11:00 status=open"];
+    let story = check("K24", &text, "c", lines, "11:20", &["10:00.. due 10:30 overdue"]);
+    assert_eq!(story.crossed, ["due 10:30:00.001", "10m after 11:10"], "K24");
+    let lines = &["10:00 opened", "10:40 status=waiting", "11:00 status=open"];
+    let story = check("H3", &text, "c", lines, "11:20", &["10:00.. due 10:30 overdue"]);
+    assert_eq!(story.crossed, ["due 10:30:00.001", "10m after 11:00"], "H3");
+}
