@@ -53,6 +53,8 @@ pub struct Calendar {
     title: Option<String>,
     rules: Rules,
     open: OpenSet,
+    /// A digest of `open`.
+    digest: u64,
     /// The instants that all holiday sets in use speak for; `None` without holiday sets (C7).
     covered: Option<(Instant, Instant)>,
 }
@@ -93,7 +95,8 @@ impl Calendar {
             (midnight(first).unwrap_or(Instant::MAX), midnight(last + 1).unwrap_or(Instant::MIN))
         });
         let open = rules.open_set();
-        Calendar { id, title, rules, open, covered }
+        let digest = open.digest();
+        Calendar { id, title, rules, open, digest, covered }
     }
 
     /// Its name in the configuration.
@@ -114,6 +117,12 @@ impl Calendar {
     /// The IANA name of its time zone.
     pub fn zone_name(&self) -> &str {
         self.rules.zone.iana_name().unwrap_or("UTC")
+    }
+
+    /// Whether the two count alike: the same open time in the same zone, whatever they are called and however they are
+    /// written (`sla_semantics` P2).
+    pub fn counts_like(&self, other: &Calendar) -> bool {
+        self.digest == other.digest && self.zone() == other.zone()
     }
 
     /// The years it was compiled for.

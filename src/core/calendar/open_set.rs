@@ -5,6 +5,7 @@
 //! whole seconds since the origin in 32 bits (136 years); instants keep their milliseconds.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::core::time::{Instant, Span};
 
@@ -160,6 +161,14 @@ impl OpenSet {
             .map(move |(start, end)| (start.max(a), end.min(b)))
             // `b` may not be after `a`.
             .filter(|(start, end)| start < end)
+    }
+
+    /// A digest of all it says. Not kept anywhere: it may be another one in the next release.
+    pub(super) fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.origin.hash(&mut hasher);
+        self.runs.iter().for_each(|run| (run.start, run.end).hash(&mut hasher));
+        hasher.finish()
     }
 
     /// How many runs there are.

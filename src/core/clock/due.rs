@@ -312,7 +312,7 @@ fn cut<'h>(
             (a, b) => a != b,
         };
         let retargeted = other_promise
-            || last.terms.calendar.id() != segment.terms.calendar.id()
+            || !last.terms.calendar.counts_like(&segment.terms.calendar)
             || last.deadline != segment.deadline;
         segments.push(Segment { retargeted, ..segment });
     };

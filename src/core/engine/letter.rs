@@ -1,6 +1,8 @@
 //! Rules of `sla_semantics` kept to the letter where the nearest reading is another one, by their ids, as stories.
 
-use crate::core::engine::examples::check;
+use crate::core::clock::{PolicyConfig, ReloadMode};
+use crate::core::engine::Command;
+use crate::core::engine::examples::{CALENDARS, Story, at, check};
 use crate::core::engine::rules::clock;
 
 #[test]
@@ -53,4 +55,32 @@ fn h3_what_is_reached_as_a_pause_begins_waits_for_its_end() {
     let lines = &["10:00 opened", "10:40 status=waiting", "11:00 status=open"];
     let story = check("H3", &text, "c", lines, "11:20", &["10:00.. due 10:30 overdue"]);
     assert_eq!(story.crossed, ["due 10:30:00.001", "10m after 11:00"], "H3");
+}
+
+#[test]
+fn p2_other_hours_under_the_same_name_are_a_retarget() {
+    let hours = "daily = [[\"09:00\", \"21:00\"]]";
+    let again = "mon-sun = [[\"09:00\", \"12:00\"], [\"12:00\", \"21:00\"]]";
+    let longer = "daily = [[\"09:00\", \"22:00\"]]";
+    for (line, hours, name, due) in [
+        ("min_left = \"30m\"", longer, "D", "11:20"),
+        ("on_change = \"restart\"", longer, "D", "11:50"),
+        ("", longer, "D", "11:00"),
+        // The same hours are no change, however they are written and called.
+        ("min_left = \"30m\"", again, "D", "11:00"),
+        ("on_change = \"restart\"", again, "D", "11:00"),
+        ("min_left = \"30m\"", hours, "E", "11:00"),
+        ("on_change = \"restart\"", hours, "E", "11:00"),
+    ] {
+        let text = |calendar: &str| clock(&format!("target = \"1h\"\ncalendar = \"{calendar}\"\n{line}\n"));
+        let mut story = Story::new(&text("D"));
+        story.see("10:00 opened");
+        story.until(at("10:50"));
+        let calendars = CALENDARS.replacen("[calendars.D]", &format!("[calendars.{name}]"), 1);
+        let calendars = calendars.replacen("daily = [[\"09:00\", \"21:00\"]]", hours, 1);
+        let other: PolicyConfig = toml::from_str(&format!("{}{calendars}", text(name))).expect("a policy");
+        let command = Command::Reload { policy: Box::new(other), mode: ReloadMode::FromNow, since: None };
+        story.engine.command(&command, at("10:50")).expect("the policy is right");
+        assert_eq!(story.cycles("c"), [format!("10:00.. due {due} running")], "P2 {line} {hours} {name}");
+    }
 }
