@@ -3,7 +3,7 @@
 //! Everything about a cycle is derived; what is remembered beside the timeline is which rings have fired, what was
 //! told of it last, and whether a person excused it (W4).
 
-use crate::core::clock::State;
+use crate::core::clock::{Cycle, State};
 use crate::core::model::{Sym, Timeline};
 use crate::core::time::Instant;
 
@@ -42,6 +42,21 @@ pub(super) struct Fired {
     /// How often it was crossed.
     pub(super) arm: u8,
     pub(super) status: Status,
+    /// When the cycle was due as it was crossed: only a later due time arms it again (H4).
+    pub(super) due: DueSecond,
+}
+
+/// A due time to the second, since there are many of them. A move of less than a second is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct DueSecond(pub(super) u32);
+
+impl DueSecond {
+    /// When the cycle is due, or, while it is paused, would be if it went on at `t`. What is never due comes first.
+    pub(super) fn of(cycle: &Cycle<'_>, t: Instant) -> DueSecond {
+        let due = cycle.due.or_else(|| cycle.due_if_resumed(t));
+        let second = due.map_or(0, |due| due.since(Instant::EARLIEST).as_secs());
+        DueSecond(u32::try_from(second).unwrap_or(u32::MAX))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

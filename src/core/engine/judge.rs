@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::core::clock::{Cycle, Deriver, History, Ring, RingAt, State, Want};
-use crate::core::engine::case::{Case, Fired, Memory, Status};
+use crate::core::engine::case::{Case, DueSecond, Fired, Memory, Status};
 use crate::core::engine::changes::{
     CaseKey, Cause, Changes, Crossing, CycleChange, CycleId, Remark, Retraction, RetractionReason, Verdict,
 };
@@ -198,11 +198,14 @@ impl Judge<'_> {
                         }
                         _ => Status::Done,
                     };
-                    memory.set(Fired { ring: ring.name, arm, status });
+                    memory.set(Fired { ring: ring.name, arm, status, due: DueSecond::of(cycle, at) });
                     self.cross(case, cycle, ring, arm, at, verdict, step);
                 }
-                // H4: it lies ahead once more.
-                (Some(at), Some(fired)) if at > step.now && ring.at.is_early() => {
+                // H4: it lies ahead once more, because due moved later. One that a restart (P4) puts ahead under a nearer
+                // due time has warned of that already.
+                (Some(at), Some(fired))
+                    if at > step.now && ring.at.is_early() && DueSecond::of(cycle, at) > fired.due =>
+                {
                     memory.set(Fired { status: Status::ArmedAgain, ..fired });
                     *wake = (*wake).min(at);
                 }

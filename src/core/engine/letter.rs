@@ -2,8 +2,8 @@
 
 use crate::core::clock::{PolicyConfig, ReloadMode};
 use crate::core::engine::Command;
-use crate::core::engine::examples::{CALENDARS, Story, at, check};
-use crate::core::engine::rules::clock;
+use crate::core::engine::examples::{CALENDARS, Story, at, check, observation};
+use crate::core::engine::rules::{VIP, clock};
 
 #[test]
 fn k8_what_was_missed_by_cancel_goes_on_overdue() {
@@ -83,4 +83,33 @@ fn p2_other_hours_under_the_same_name_are_a_retarget() {
         story.engine.command(&command, at("10:50")).expect("the policy is right");
         assert_eq!(story.cycles("c"), [format!("10:00.. due {due} running")], "P2 {line} {hours} {name}");
     }
+}
+
+#[test]
+fn h4_only_a_later_due_time_arms_a_ring_again() {
+    let text =
+        clock(&format!("target = \"4h\"\non_change = \"restart\"\nring = [\"25%\"]\n{VIP}target = \"1h\"\n"));
+    // From 14:00 to 12:30: a quarter of the hour, 11:45, lies ahead and is not armed again.
+    let lines = &["10:00 opened", "11:30 vip=true", "12:00 vip=false"];
+    let story = check("H4", &text, "c", &lines[..2], "12:10", &["10:00.. due 12:30 running"]);
+    assert_eq!(story.crossed, ["25% 11:00"], "H4");
+    // To 16:00.
+    let story = check("H4", &text, "c", lines, "15:00", &["10:00.. due 16:00 running"]);
+    assert_eq!(story.crossed, ["25% 11:00", "25% 13:00 arm 2"], "H4");
+    // What makes it later while it is paused counts from the resumption on.
+    let text = clock(&format!(
+        "target = \"4h\"\npause = {{ status = [\"waiting\"] }}\nring = [\"25%\"]\n{VIP}target = \"8h\"\n"
+    ));
+    let lines = &["10:00 opened", "11:30 status=waiting", "11:40 vip=true", "12:00 status=open"];
+    let story = check("H4", &text, "c", lines, "13:00", &["10:00.. due 18:30 running"]);
+    assert_eq!(story.crossed, ["25% 11:00", "25% 12:30 arm 2"], "H4");
+    // A pause of which we hear late moves no time of day.
+    let text = clock("by = \"12:00\"\npause = { status = [\"waiting\"] }\nring = [\"50%\"]\n");
+    let mut story = Story::new(&text);
+    story.see("10:00 opened");
+    story.until(at("11:10"));
+    story.see_at(&observation("10:50 status=waiting"), at("11:10"));
+    story.see_at(&observation("11:30 status=open"), at("11:10"));
+    story.until(at("11:50"));
+    assert_eq!(story.crossed, ["50% 11:00"], "H4");
 }

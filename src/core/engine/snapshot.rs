@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::calendar::Era;
 use crate::core::clock::{Epoch, History, Policy, PolicyConfig, ReloadMode, State};
-use crate::core::engine::case::{Case, Fired, Memory, Status};
+use crate::core::engine::case::{Case, DueSecond, Fired, Memory, Status};
 use crate::core::engine::changes::{CaseNumber, Refused};
 use crate::core::engine::timers::Timers;
 use crate::core::engine::{Engine, Symbols};
@@ -17,7 +17,7 @@ use crate::core::problem::Problems;
 use crate::core::time::Instant;
 
 /// The layout of rows and snapshots; a change of either, or of the digest that names cycles, raises it.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// A case as it is kept. Written by [`CaseRow::to_bytes`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,8 @@ struct SavedCycle {
     overdue: bool,
     retracted: bool,
     excused: bool,
-    fired: Vec<(String, u8, u8)>,
+    /// Ring, arm, status, and the second at which it was due.
+    fired: Vec<(String, u8, u8, u32)>,
 }
 
 /// A whole desk.
@@ -158,7 +159,7 @@ impl Engine {
                     overdue: m.overdue,
                     retracted: m.retracted,
                     excused: m.excused,
-                    fired: m.fired.iter().map(|f| (name(f.ring), f.arm, status(f.status))).collect(),
+                    fired: m.fired.iter().map(|f| (name(f.ring), f.arm, status(f.status), f.due.0)).collect(),
                 })
                 .collect(),
         }
@@ -194,10 +195,10 @@ impl Engine {
                 n => Some(*STATES.get(usize::from(n)).ok_or_else(|| unreadable("an unknown state"))?),
             };
             let mut fired = Vec::with_capacity(saved.fired.len());
-            for (ring, arm, status) in &saved.fired {
+            for (ring, arm, status, due) in &saved.fired {
                 let status = STATUSES.get(usize::from(*status));
                 let status = *status.ok_or_else(|| unreadable("an unknown status of a ring"))?;
-                fired.push(Fired { ring: name(ring)?, arm: *arm, status });
+                fired.push(Fired { ring: name(ring)?, arm: *arm, status, due: DueSecond(*due) });
             }
             cycles.push(Memory {
                 key: saved.key,
