@@ -57,10 +57,13 @@ pub struct MarksConfig {
 pub struct KindConfig {
     /// The name people know, such as 工单.
     pub title: Option<String>,
-    /// Marks after which no cycle starts any more until the case is reopened (K7).
+    /// Marks after which the case is over (K7): until it is reopened no cycle starts any more. Only a question
+    /// (`pick = "oldest_open"`) must still be answered.
     #[serde(default, rename = "final")]
     pub final_marks: Names,
-    /// Attributes that say the same: a case in this state starts no cycle (K7).
+    /// Attributes that say the same (K7). When they become true, an open question is cancelled as well (K13). A
+    /// question that is asked afterwards starts a cycle all the same, unless the case was in this state already when
+    /// it was first seen: a case that is imported closed asks nothing.
     pub closed: Option<ConditionConfig>,
 }
 

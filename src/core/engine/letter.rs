@@ -113,3 +113,22 @@ fn h4_only_a_later_due_time_arms_a_ring_again() {
     story.until(at("11:50"));
     assert_eq!(story.crossed, ["50% 11:00"], "H4");
 }
+
+#[test]
+fn k7_a_question_in_a_closed_case_is_one_unless_it_was_closed_when_first_seen() {
+    let text = clock(
+        "start = \"customer_message\"\npick = \"oldest_open\"\n\
+         [kinds.ticket]\nfinal = [\"closed\"]\nclosed = { status = [\"resolved\"] }\n",
+    );
+    // Met closed: what was asked before is history, what is asked afterwards is not.
+    check("K7", &text, "c", &["11:00 status=resolved cm@10:00"], "11:10", &[]);
+    let lines = &["11:00 status=resolved cm@10:00", "11:20 cm"];
+    check("K7", &text, "c", lines, "11:30", &["11:20.. due 11:50 running"]);
+    let lines = &["09:00 closed", "09:10 status=resolved", "10:00 cm"];
+    check("K7", &text, "c", lines, "10:20", &["10:00.. due 10:30 running"]);
+    // Every other promise does not begin.
+    for pick in ["first", "last"] {
+        let text = text.replace("oldest_open", pick);
+        check("K7", &text, "c", lines, "10:20", &[]);
+    }
+}
