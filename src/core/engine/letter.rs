@@ -132,3 +132,26 @@ fn k7_a_question_in_a_closed_case_is_one_unless_it_was_closed_when_first_seen() 
         check("K7", &text, "c", lines, "10:20", &[]);
     }
 }
+
+#[test]
+fn t3_a_rise_of_revision_is_kept_and_costs_nothing_else() {
+    let mut story = Story::new(&clock("ring = [\"50%\", \"due\"]\n"));
+    story.see("10:00 opened status=open rev=1");
+    story.until(at("10:20"));
+    let wake = story.engine.next_wake();
+    for (line, revised) in
+        [("10:20 opened@10:00 rev=3", 1), ("10:00 status=open rev=2", 1), ("10:20 opened@10:00 rev=2", 0)]
+    {
+        let changes = story.engine.observe(&observation(line), at("10:20"));
+        assert_eq!((changes.merge.revised, changes.merge.changed), (revised, 0), "T3 {line}");
+        assert_eq!(changes.cases.len(), revised as usize, "T3 {line}: what rose is to be kept");
+        assert!(changes.crossings.is_empty() && changes.cycles.is_empty(), "T2 {line}");
+        assert_eq!(story.engine.next_wake(), wake, "T2 {line}");
+    }
+    // Saved and loaded, a correction of a revision in between is still too old.
+    let number = story.engine.observe(&observation("10:20 opened@10:00 rev=4"), at("10:20")).cases[0];
+    let row = story.engine.row(number).expect("the case is in memory");
+    story.engine.restore(&row).expect("the row can be read");
+    story.see("10:20 opened@10:10 rev=3");
+    assert_eq!(story.cycles("c"), ["10:00.. due 10:30 running"], "T3");
+}

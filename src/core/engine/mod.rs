@@ -209,14 +209,15 @@ impl Engine {
         let Some(case) = self.cases[number as usize].as_deref_mut() else { return changes };
         let first_seen = case.timeline.first_seen();
         changes.merge = case.timeline.merge(observation, now, &mut self.symbols, &mut self.scratch);
-        if changes.merge.changed == 0 && case.timeline.first_seen() == first_seen {
+        let is_older = case.timeline.first_seen() != first_seen;
+        let merge = changes.merge;
+        if merge.changed == 0 && merge.revised == 0 && !is_older {
             return changes;
         }
         changes.cases.push(CaseNumber(number));
         // What no clock looks at moves no clock.
         let watched = self.scratch.changed().iter().any(|name| self.history.is_watched(kind, *name));
-        if watched || case.timeline.first_seen() != first_seen {
-            let is_older = case.timeline.first_seen() != first_seen;
+        if watched || is_older {
             let changed_from = if is_older { Instant::MIN } else { self.scratch.changed_from() };
             let until = now - Span::MILLISECOND;
             let step = Step { now, until, changed_from, reason: RetractionReason::LateEntry };

@@ -101,6 +101,8 @@ pub struct Merge {
     pub changed: u32,
     /// Entries that were known already (T2).
     pub duplicates: u32,
+    /// Of those, entries whose revision rose (T3): to be kept, but no news to any clock.
+    pub revised: u32,
     /// Entries that contradict a known one of the same revision (T3).
     pub conflicts: u32,
     /// Entries refused because they lie more than 24 h ahead (T7).
@@ -116,6 +118,7 @@ impl Merge {
     pub fn add(&mut self, other: Merge) {
         self.changed += other.changed;
         self.duplicates += other.duplicates;
+        self.revised += other.revised;
         self.conflicts += other.conflicts;
         self.future += other.future;
         self.implausible += other.implausible;
@@ -349,22 +352,20 @@ impl Timeline {
         scratch.entries.extend_from_slice(&self.entries);
         scratch.texts.clear();
         scratch.texts.extend_from_slice(&self.texts);
-        let mut silent_change =
-            observation.as_of < self.first_seen && observation.as_of <= now + Timeline::AHEAD;
-        if silent_change {
+        if observation.as_of < self.first_seen && observation.as_of <= now + Timeline::AHEAD {
             self.first_seen = observation.as_of;
         }
         for mark in &observation.marks {
-            silent_change |= merge_mark(mark, observation, now, symbols, scratch, &mut merge);
+            merge_mark(mark, observation, now, symbols, scratch, &mut merge);
         }
         for (name, value) in &observation.attributes {
-            silent_change |= merge_attribute(name, value, observation, now, symbols, scratch, &mut merge);
+            merge_attribute(name, value, observation, now, symbols, scratch, &mut merge);
         }
         // What the first snapshot said holds from the start of the case.
         if scratch.changed_from <= self.first_seen {
             scratch.changed_from = Instant::MIN;
         }
-        if merge.changed > 0 || silent_change {
+        if merge.changed > 0 || merge.revised > 0 {
             if scratch.replaced {
                 scratch.compact();
             }
@@ -376,7 +377,6 @@ impl Timeline {
     }
 }
 
-/// Answers whether only a revision rose, which must be kept but changes nothing.
 fn merge_mark(
     mark: &Mark<'_>,
     observation: &Observation<'_>,
@@ -384,22 +384,22 @@ fn merge_mark(
     symbols: &mut Symbols,
     scratch: &mut MergeScratch,
     merge: &mut Merge,
-) -> bool {
+) {
     let too_long = mark.reference.as_ref().is_some_and(|r| r.len() > Timeline::LONGEST_TEXT);
     let Some(name) = symbols.intern(&mark.name).filter(|_| !too_long) else {
         merge.refused += 1;
-        return false;
+        return;
     };
     if !mark.at.is_plausible() {
         merge.implausible += 1;
-        return false;
+        return;
     }
     let reference = mark.reference.as_deref().filter(|r| !r.is_empty());
     let is_deadline = symbols.is_deadline(name);
     let at = if is_deadline { observation.as_of } else { mark.at };
     if at > now + Timeline::AHEAD {
         merge.future += 1;
-        return false;
+        return;
     }
     let key = if is_deadline {
         Key { name, tag: Tag::Deadline, reference, at: Some(at) }
@@ -408,7 +408,7 @@ fn merge_mark(
         Key { name, tag: Tag::Mark, reference, at: keyed_by_instant.then_some(at) }
     };
     let value = if is_deadline { mark.at.as_millis() as u64 } else { 0 };
-    put(key, at, value, mark.removed, observation.revision, scratch, merge)
+    put(key, at, value, mark.removed, observation.revision, scratch, merge);
 }
 
 fn merge_attribute(
@@ -419,7 +419,7 @@ fn merge_attribute(
     symbols: &mut Symbols,
     scratch: &mut MergeScratch,
     merge: &mut Merge,
-) -> bool {
+) {
     let fits = match value {
         Value::Text(text) => text.len() <= Timeline::LONGEST_TEXT,
         Value::Real(number) => number.is_finite(),
@@ -427,11 +427,11 @@ fn merge_attribute(
     };
     let Some(name) = symbols.intern(name).filter(|_| fits) else {
         merge.refused += 1;
-        return false;
+        return;
     };
     if observation.as_of > now + Timeline::AHEAD {
         merge.future += 1;
-        return false;
+        return;
     }
     let (tag, bits) = match value {
         Value::Bool(yes) => (Tag::Bool, u64::from(*yes)),
@@ -442,15 +442,14 @@ fn merge_attribute(
     let before = scratch.texts.len();
     let key = Key { name, tag, reference: None, at: Some(observation.as_of) };
     let changed = merge.changed;
-    let silent = put(key, observation.as_of, bits, false, observation.revision, scratch, merge);
+    put(key, observation.as_of, bits, false, observation.revision, scratch, merge);
     if let (Value::Text(text), true) = (value, merge.changed == changed && scratch.texts.len() == before) {
         // Nothing points to the text that was put in advance.
         scratch.texts.truncate(before - text.len() - 2);
     }
-    silent
 }
 
-/// T1–T3 for one entry. Answers whether only a revision rose.
+/// T1–T3 for one entry.
 fn put(
     key: Key<'_>,
     at: Instant,
@@ -459,7 +458,7 @@ fn put(
     revision: i64,
     scratch: &mut MergeScratch,
     merge: &mut Merge,
-) -> bool {
+) {
     let MergeScratch { entries, texts, replaced, .. } = scratch;
     let is_attribute = key.tag < Tag::Deadline;
     let known = entries.iter_mut().find(|e| {
@@ -474,13 +473,13 @@ fn put(
     let Some(known) = known else {
         if entries.len() >= Timeline::MOST_ENTRIES {
             merge.refused += 1;
-            return false;
+            return;
         }
         let reference = key.reference.map_or(0, |text| put_text(texts, text));
         entries.push(Entry { at, revision, value, reference, name: key.name, tag: key.tag, removed });
         merge.changed += 1;
         scratch.note(key.name, key.tag, at);
-        return false;
+        return;
     };
     let same_value = known.tag == key.tag
         && match key.tag {
@@ -489,9 +488,11 @@ fn put(
         };
     if same_value && known.at == at && known.removed == removed {
         merge.duplicates += 1;
-        let rose = revision > known.revision;
-        known.revision = known.revision.max(revision);
-        return rose;
+        if revision > known.revision {
+            known.revision = revision;
+            merge.revised += 1;
+        }
+        return;
     }
     let wins = revision > known.revision
         || (revision == known.revision && {
@@ -512,7 +513,7 @@ fn put(
             known.removed.cmp(&removed).then(at.cmp(&known.at)).then(by_value).is_lt()
         });
     if !wins {
-        return false;
+        return;
     }
     *replaced |= known.tag == Tag::Text;
     let earlier = known.at.min(at);
@@ -520,7 +521,6 @@ fn put(
     (known.removed, known.revision) = (removed, revision);
     merge.changed += 1;
     scratch.note(key.name, key.tag, earlier);
-    false
 }
 
 /// Appends a text with its length before it and answers its place. Place 0 is the id of the case, so a place is
