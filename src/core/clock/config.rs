@@ -43,10 +43,10 @@ pub struct PolicyConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MarksConfig {
-    /// Marks that happen once in the life of a case: a second instant is a correction.
+    /// Marks that happen once in the life of a case: a second instant is a correction, whatever its reference.
     #[serde(default)]
     pub single: Vec<String>,
-    /// Marks that happen again and again: every instant is another one.
+    /// Marks that happen again and again, told apart by their references, or by their instants where they have none.
     #[serde(default)]
     pub repeated: Vec<String>,
 }

@@ -2,8 +2,8 @@
 
 use crate::core::clock::{PolicyConfig, ReloadMode};
 use crate::core::engine::Command;
-use crate::core::engine::examples::{CALENDARS, Story, at, check, observation};
-use crate::core::engine::rules::{VIP, clock};
+use crate::core::engine::examples::{CALENDARS, Story, at, check, local, observation};
+use crate::core::engine::rules::{VIP, clock, reload};
 
 #[test]
 fn k8_what_was_missed_by_cancel_goes_on_overdue() {
@@ -154,4 +154,39 @@ fn t3_a_rise_of_revision_is_kept_and_costs_nothing_else() {
     story.engine.restore(&row).expect("the row can be read");
     story.see("10:20 opened@10:10 rev=3");
     assert_eq!(story.cycles("c"), ["10:00.. due 10:30 running"], "T3");
+}
+
+#[test]
+fn t1_a_single_mark_is_one_whatever_its_reference() {
+    let text = clock("");
+    // A second instant is a correction: of equal revision the smaller one wins (T3).
+    let lines = &["10:00 opened#a", "10:10 opened#b", "10:20 opened"];
+    let story = check("T1", &text, "c", lines, "10:25", &["10:00.. due 10:30 running"]);
+    let key = story.with("c", |c, _| c.key);
+    let lines = &["10:00 opened#a", "10:10 opened#b rev=1"];
+    let story = check("T1", &text, "c", lines, "10:25", &["10:10.. due 10:40 running"]);
+    assert_eq!(story.with("c", |c, _| c.key), key, "K15");
+    let view = story.engine.case("shop", "ticket", "T1").expect("the case");
+    assert_eq!(view.timeline().entries().count(), 1, "T1");
+    // Repeated marks are told apart by reference, and without one by instant.
+    let repeated = clock("start = \"customer_message\"\npick = \"last\"\n");
+    let lines = &["10:00 cm#a", "10:01 cm#b", "10:02 cm#a", "10:03 cm", "10:04 cm", "10:05 cm@10:04"];
+    let story = Story::new(&repeated);
+    let story = lines.iter().fold(story, |mut story, line| {
+        story.see(line);
+        story
+    });
+    let starts = story.with("c", |c, _| local(c.start));
+    assert_eq!(starts, ["10:00", "10:01", "10:03", "10:04"], "T1");
+    // What a shop declares single is so from then on, also where it had references before.
+    let mut story = Story::new(&clock("start = \"booked\"\n"));
+    story.see("10:00 booked#a");
+    let single = clock("start = \"booked\"\n[marks]\nsingle = [\"booked\"]\n");
+    reload(&mut story, &single, ReloadMode::FromNow, "10:05");
+    story.see("10:10 booked#b rev=1");
+    assert_eq!(story.cycles("c"), ["10:10.. due 10:40 running"], "T1");
+    // Deadlines are one a reference: the earliest counts.
+    let text = clock("deadline = \"answer_by\"\n");
+    let lines = &["10:00 opened answer_by#a@11:00", "10:01 answer_by#b@10:40", "10:02 answer_by#a@10:50"];
+    check("T1", &text, "c", lines, "10:25", &["10:00.. due 10:40 running"]);
 }

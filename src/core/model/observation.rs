@@ -30,7 +30,8 @@ pub struct Observation<'a> {
 pub struct Mark<'a> {
     /// The name: `opened`, `customer_message`, `ship_by`, …
     pub name: Cow<'a, str>,
-    /// The platform's id of the message or scan, where it has one (T1).
+    /// The platform's id of the message or scan, where it has one (T1). What happens once in the life of a case needs
+    /// none: there it says nothing.
     pub reference: Option<Cow<'a, str>>,
     /// When it happened; for a deadline, the instant that was promised.
     pub at: Instant,

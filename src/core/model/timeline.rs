@@ -174,12 +174,25 @@ impl MergeScratch {
 }
 
 /// The key of an entry (T1–T3): which known entry a new one is the same as.
+///
+/// | entry | key |
+/// | --- | --- |
+/// | single mark ([`Symbols::is_single`]) | its name alone; a reference says nothing and is not kept |
+/// | repeated mark | name and reference, or, without one, name and instant: the instant is the reference (T1) |
+/// | deadline (its name ends in `_by`) | name, reference (one a seller, say) and since when it is known |
+/// | attribute | name and since when it holds |
 struct Key<'a> {
     name: Sym,
     tag: Tag,
     reference: Option<&'a str>,
-    /// Part of the key for attributes, deadlines, and repeated marks without a reference.
+    /// Where it is part of the key.
     at: Option<Instant>,
+}
+
+impl Key<'_> {
+    fn is_single(&self) -> bool {
+        self.tag == Tag::Mark && self.reference.is_none() && self.at.is_none()
+    }
 }
 
 impl Timeline {
@@ -404,6 +417,7 @@ fn merge_mark(
     let key = if is_deadline {
         Key { name, tag: Tag::Deadline, reference, at: Some(at) }
     } else {
+        let reference = reference.filter(|_| !symbols.is_single(name));
         let keyed_by_instant = reference.is_none() && !symbols.is_single(name);
         Key { name, tag: Tag::Mark, reference, at: keyed_by_instant.then_some(at) }
     };
@@ -467,7 +481,8 @@ fn put(
             && key.at.is_none_or(|at| e.at == at)
             && match key.reference {
                 Some(reference) => e.reference != 0 && bytes_at(texts, e.reference) == reference.as_bytes(),
-                None => e.reference == 0,
+                // An entry from before its mark was declared single may have a reference.
+                None => e.reference == 0 || key.is_single(),
             }
     });
     let Some(known) = known else {
