@@ -293,7 +293,8 @@ fn cut<'h>(
     let mut push = |from: Instant, segments: &mut SmallVec<[Segment<'h>; 1]>| {
         let clock = history.versions[found.version_at(from)].clock.as_deref();
         // P6: while no rule matches, the last one that did goes on.
-        if let Some((clock, rule)) = clock.and_then(|c| c.rule_at(timeline, from).map(|rule| (c, rule))) {
+        if let Some((clock, rule)) = clock.and_then(|c| c.rule_at(timeline, from, now).map(|rule| (c, rule)))
+        {
             held = Held { clock, rule };
         }
         let segment = segment_at(found, held, timeline, from, now);
@@ -345,8 +346,9 @@ fn segment_at<'h>(
     now: Instant,
 ) -> Segment<'h> {
     let rule = held.rule;
-    let terms = held.clock.terms_at(rule, timeline, from);
-    let paused = || rule.pause.as_ref().is_some_and(|p| p.any_holds(|name| timeline.value_at(name, from)));
+    let terms = held.clock.terms_at(rule, timeline, from, now);
+    let paused =
+        || rule.pause.as_ref().is_some_and(|p| p.any_holds(|name| timeline.value_at(name, from, now)));
     let flow = if found.is_in_gap(from) {
         Flow::Stopped
     } else if paused() {

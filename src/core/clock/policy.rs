@@ -158,17 +158,24 @@ impl PartialEq for Clock {
 }
 
 impl Clock {
-    /// The rule whose `when` holds for the case at `t`: the first, in the order of the file (P1).
-    pub(super) fn rule_at(&self, timeline: &Timeline, t: Instant) -> Option<&Rule> {
-        self.rules
-            .iter()
-            .find(|rule| rule.when.as_ref().is_none_or(|when| when.holds(|name| timeline.value_at(name, t))))
+    /// The rule whose `when` holds for the case at `t`, as far as is known at `now`: the first, in the order of the
+    /// file (P1).
+    pub(super) fn rule_at(&self, timeline: &Timeline, t: Instant, now: Instant) -> Option<&Rule> {
+        self.rules.iter().find(|rule| {
+            rule.when.as_ref().is_none_or(|when| when.holds(|name| timeline.value_at(name, t, now)))
+        })
     }
 
     /// The terms of `rule` at `t`: the overlays that match then decide.
-    pub(super) fn terms_at<'c>(&'c self, rule: &'c Rule, timeline: &Timeline, t: Instant) -> &'c Terms {
+    pub(super) fn terms_at<'c>(
+        &'c self,
+        rule: &'c Rule,
+        timeline: &Timeline,
+        t: Instant,
+        now: Instant,
+    ) -> &'c Terms {
         let mask = self.overlays.iter().enumerate().fold(0, |mask, (bit, (_, when))| {
-            mask | usize::from(when.holds(|name| timeline.value_at(name, t))) << bit
+            mask | usize::from(when.holds(|name| timeline.value_at(name, t, now))) << bit
         });
         &rule.terms[mask]
     }

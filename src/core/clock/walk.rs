@@ -191,7 +191,7 @@ impl<'h, 't> Walk<'h, 't> {
         };
         cycle.switches.retain(|(from, _)| *from < since);
         cycle.switches.push((since, place));
-        match clock.rule_at(timeline, at) {
+        match clock.rule_at(timeline, at, self.now) {
             Some(rule) => cycle.held = Held { clock, rule },
             None if cycle.held.rule.cancel_on_mismatch => self.end(at, How::Cancel, false),
             None => {}
@@ -199,13 +199,13 @@ impl<'h, 't> Walk<'h, 't> {
     }
 
     fn attribute(&mut self, place: usize, at: Instant) {
-        let timeline = self.timeline;
+        let (timeline, now) = (self.timeline, self.now);
         let Some(cycle) = self.cycles.last_mut() else { return };
         if let Some(ending) = cycle.end {
             let rule = cycle.held.rule;
             let over = |t: Instant| {
                 let holds = |c: &Option<Condition>| {
-                    c.as_ref().is_some_and(|c| c.holds(|name| timeline.value_at(name, t)))
+                    c.as_ref().is_some_and(|c| c.holds(|name| timeline.value_at(name, t, now)))
                 };
                 holds(&rule.stop_when)
                     || holds(&rule.cancel_when)
@@ -219,7 +219,7 @@ impl<'h, 't> Walk<'h, 't> {
             return;
         }
         if let Some(clock) = self.history.versions[cycle.version_at(at)].clock.as_deref() {
-            match clock.rule_at(timeline, at) {
+            match clock.rule_at(timeline, at, self.now) {
                 Some(rule) => cycle.held = Held { clock, rule },
                 None if cycle.held.rule.cancel_on_mismatch => {
                     return self.end(at, How::Cancel, false);
@@ -241,7 +241,7 @@ impl<'h, 't> Walk<'h, 't> {
     /// Whether a condition becomes true at `at`. That of a case which was closed before, and is seen closed again,
     /// does not: every snapshot repeats every attribute.
     fn becomes(&self, condition: &Option<Condition>, at: Instant) -> bool {
-        let holds = |c: &Condition, t: Instant| c.holds(|name| self.timeline.value_at(name, t));
+        let holds = |c: &Condition, t: Instant| c.holds(|name| self.timeline.value_at(name, t, self.now));
         condition.as_ref().is_some_and(|c| holds(c, at) && !holds(c, at - Span::MILLISECOND))
     }
 
@@ -297,7 +297,7 @@ impl<'h, 't> Walk<'h, 't> {
     fn held_at(&self, at: Instant) -> Option<Held<'h>> {
         // A clock that is gone starts nothing.
         let clock = self.history.versions.get(self.history.version_at(at))?.clock.as_deref()?;
-        clock.rule_at(self.timeline, at).map(|rule| Held { clock, rule })
+        clock.rule_at(self.timeline, at, self.now).map(|rule| Held { clock, rule })
     }
 
     fn may_start(&mut self, rule: &Rule, at: Instant) -> bool {
@@ -311,12 +311,14 @@ impl<'h, 't> Walk<'h, 't> {
         if !picked {
             return false;
         }
-        let value = |name| timeline.value_at(name, at);
+        let now = self.now;
+        let value = |name| timeline.value_at(name, at, now);
         // K7. A question in a case that was closed before must still be answered: for replies only what the very
         // first snapshot said counts, which is how an old closed case is imported.
         let closed = match rule.pick {
             Pick::OldestOpen => {
-                timeline.first_seen() > at && rule.closed.as_ref().is_some_and(|c| c.holds(value))
+                (timeline.first_seen() > at && timeline.first_seen() <= now)
+                    && rule.closed.as_ref().is_some_and(|c| c.holds(value))
             }
             Pick::First | Pick::Last => self.finished || rule.closed.as_ref().is_some_and(|c| c.holds(value)),
         };
@@ -375,7 +377,8 @@ impl<'h, 't> Walk<'h, 't> {
                     cycle.switches.push((at, now_in_force));
                 }
                 let clock = self.history.versions[cycle.version_at(at)].clock.as_deref();
-                let matching = clock.and_then(|c| c.rule_at(self.timeline, at).map(|rule| (c, rule)));
+                let matching =
+                    clock.and_then(|c| c.rule_at(self.timeline, at, self.now).map(|rule| (c, rule)));
                 if let Some((clock, rule)) = matching {
                     cycle.held = Held { clock, rule };
                 }

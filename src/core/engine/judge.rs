@@ -42,8 +42,11 @@ impl Judge<'_> {
     /// Judges one case and sets its next wake-up.
     pub(super) fn judge(&mut self, case: &mut Case, step: Step) {
         let watched = |name| self.history.is_watched(case.kind, name);
-        // An entry that lay ahead counts from its instant on, and the case wakes then.
-        let changed_from = step.changed_from.min(case.wake);
+        // An entry that lay ahead counts from its instant on, and the case wakes then; the first snapshot, dated ahead,
+        // from the start of the case (T7).
+        let first_seen = case.timeline.first_seen();
+        let first_counts_now = case.wake <= first_seen && first_seen <= step.now;
+        let changed_from = if first_counts_now { Instant::MIN } else { step.changed_from.min(case.wake) };
         let mut wake = case.timeline.next_entry_after(step.now, watched).unwrap_or(Instant::MAX);
         let mut cycles = SmallVec::<[Cycle<'_>; 2]>::new();
         let mut memories = std::mem::take(&mut case.cycles).into_vec();

@@ -4,6 +4,7 @@ use crate::core::clock::{PolicyConfig, ReloadMode};
 use crate::core::engine::Command;
 use crate::core::engine::examples::{CALENDARS, Story, at, check, local, observation};
 use crate::core::engine::rules::{VIP, clock, reload};
+use crate::core::time::Span;
 
 #[test]
 fn k8_what_was_missed_by_cancel_goes_on_overdue() {
@@ -189,4 +190,42 @@ fn t1_a_single_mark_is_one_whatever_its_reference() {
     let text = clock("deadline = \"answer_by\"\n");
     let lines = &["10:00 opened answer_by#a@11:00", "10:01 answer_by#b@10:40", "10:02 answer_by#a@10:50"];
     check("T1", &text, "c", lines, "10:25", &["10:00.. due 10:40 running"]);
+}
+
+#[test]
+fn t7_a_first_snapshot_dated_ahead_says_nothing_until_then() {
+    let text = clock(&format!("pause = {{ status = [\"waiting\"] }}\n{VIP}target = \"1h\"\n"));
+    for (line, due_then, retracted) in [
+        ("11:00 opened@10:00 status=waiting", "10:00.. due - paused", vec!["11:00 late_entry"]),
+        ("11:00 opened@10:00 vip=true", "10:00.. due 11:00 running", vec!["11:00 late_entry"]),
+        ("11:00 opened@10:00 status=open", "10:00.. due 10:30 overdue", vec![]),
+    ] {
+        let mut story = Story::new(&text);
+        story.see_at(&observation(line), at("10:10"));
+        assert_eq!(story.cycles("c"), ["10:00.. due 10:30 running"], "T7 {line}");
+        story.until(at("10:59:59.999"));
+        assert_eq!(story.cycles("c"), ["10:00.. due 10:30 overdue"], "T7 {line}");
+        // Reached, it is what the first snapshot said, and holds since the case began (T6).
+        story.until(at("11:00"));
+        assert_eq!(story.cycles("c"), [due_then], "T7 {line}");
+        assert_eq!(story.rung, ["due 10:30:00.001"], "T7 {line}");
+        assert_eq!(story.retracted, retracted, "T7 {line}");
+    }
+    // An earlier one comes in between: that is the first, and the other counts from its own instant.
+    let mut story = Story::new(&text);
+    story.see_at(&observation("10:20 opened@10:00 status=waiting"), at("10:10"));
+    story.see("10:15 status=open");
+    story.until(at("10:25"));
+    assert_eq!(story.cycles("c"), ["10:00.. due - paused"], "T7");
+    assert_eq!(story.with("c", |c, n| c.left(n)), [Some(Span::from_minutes(10))], "T7");
+    // A cycle that had ended is judged again as well.
+    let text = clock(
+        "start = \"customer_message\"\npick = \"oldest_open\"\n[kinds.ticket]\nclosed = { status = [\"resolved\"] }\n",
+    );
+    let mut story = Story::new(&text);
+    story.see_at(&observation("12:00 cm@10:00 ar@10:05 cm@10:10 status=resolved"), at("10:10"));
+    assert_eq!(story.cycles("c").len(), 2, "T7");
+    story.until(at("12:00"));
+    assert_eq!(story.cycles("c"), [""; 0], "K7");
+    assert_eq!(story.retracted, ["12:00 late_entry"], "W6");
 }

@@ -118,7 +118,7 @@ impl CaseView<'_> {
 
     /// The value of an attribute at `t` (T6).
     pub fn value_at(&self, attribute: &str, t: Instant) -> Option<Scalar<'_>> {
-        self.case.timeline.value_at(self.engine.symbols.get(attribute)?, t)
+        self.case.timeline.value_at(self.engine.symbols.get(attribute)?, t, self.engine.now)
     }
 
     /// Its cycles as they are at `now`, clock by clock.

@@ -222,7 +222,7 @@ impl Timeline {
     }
 
     /// The earliest `as_of` of all its observations. What that first snapshot said is taken to have held since the
-    /// case began: nothing older is known.
+    /// case began: nothing older is known. One that is dated ahead says nothing until then (T7).
     pub fn first_seen(&self) -> Instant {
         self.first_seen
     }
@@ -256,10 +256,11 @@ impl Timeline {
     }
 
     /// The value of the attribute at `t` (T6): that of the newest snapshot not after `t`, or, before any, what the
-    /// first snapshot of the case said.
-    pub fn value_at(&self, name: Sym, t: Instant) -> Option<Scalar<'_>> {
+    /// first snapshot of the case said, once `now` has reached it (T7).
+    pub fn value_at(&self, name: Sym, t: Instant, now: Instant) -> Option<Scalar<'_>> {
         let named = || self.entries().filter(|e| e.name == name);
-        let found = named().rfind(|e| e.at <= t).or_else(|| named().find(|e| e.at == self.first_seen))?;
+        let first = || named().find(|e| e.at == self.first_seen && e.at <= now);
+        let found = named().rfind(|e| e.at <= t).or_else(first)?;
         match self.content(found) {
             Content::Attribute(value) => Some(value),
             Content::Mark | Content::Deadline(_) => None,
