@@ -139,7 +139,6 @@ impl<'h> Cycle<'h> {
         history: &'h ClockHistory,
         timeline: &Timeline,
         now: Instant,
-        excused: bool,
     ) -> Cycle<'h> {
         let mut segments = SmallVec::new();
         cut(found, history, timeline, now, &mut segments);
@@ -158,7 +157,8 @@ impl<'h> Cycle<'h> {
             is_reply: found.held.rule.pick == Pick::OldestOpen,
             segments,
         };
-        cycle.state = if excused { State::Excused } else { cycle.state(found.end, due.unreachable, now) };
+        cycle.state =
+            if found.excused { State::Excused } else { cycle.state(found.end, due.unreachable, now) };
         cycle
     }
 
@@ -170,6 +170,7 @@ impl<'h> Cycle<'h> {
                 (false, How::Stop) => State::Met,
                 (false, How::Cancel) => State::Cancelled,
                 (false, How::Supersede) => State::Superseded,
+                (false, How::Excuse) => State::Excused,
             };
         }
         let paused = self.segments.last().is_some_and(|s| s.flow == Flow::Paused);

@@ -40,11 +40,8 @@ pub struct Deriver {
 /// What is wanted of a cycle that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Want {
-    /// Its due time and state. `is_excused`: a person took it out of the count.
-    Derive {
-        /// Whether it does not count.
-        is_excused: bool,
-    },
+    /// Its due time and state.
+    Derive,
     /// Nothing: it was over before anything that is new.
     Skip,
 }
@@ -66,11 +63,10 @@ impl Deriver {
         walk::Walk::run(history, timeline, symbols, now, &mut self.walk, &mut found);
         cycles.extend(found.iter().enumerate().filter_map(|(i, cycle)| {
             let next = found.get(i + 1).map(|next| next.start);
-            let is_excused = match want(cycle.key, next) {
-                Want::Skip => return None,
-                Want::Derive { is_excused } => is_excused,
-            };
-            Some(Cycle::derive(cycle, history, timeline, now, is_excused))
+            match want(cycle.key, next) {
+                Want::Skip => None,
+                Want::Derive => Some(Cycle::derive(cycle, history, timeline, now)),
+            }
         }));
     }
 }

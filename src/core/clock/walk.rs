@@ -35,6 +35,8 @@ pub(super) struct Found<'h> {
     pub(super) held: Held<'h>,
     /// What it went by at its start.
     pub(super) held_at_start: Held<'h>,
+    /// A person took it out of the count, and if it was open ended it (K25).
+    pub(super) excused: bool,
     /// Started by a reopening, which may have a target of its own (K9).
     pub(super) reopened: bool,
 }
@@ -62,6 +64,7 @@ pub(super) enum How {
     Stop,
     Cancel,
     Supersede,
+    Excuse,
 }
 
 /// One thing that may matter to a clock, in the order of T8.
@@ -77,6 +80,8 @@ const RELOAD: u8 = 0;
 const ATTRIBUTE: u8 = 1;
 /// Marks come after; their parts order them among themselves.
 const MARK: u8 = 2;
+/// What a person does comes after all that was told of the instant.
+const EXCUSE: u8 = u8::MAX;
 
 /// Working space of the walk, kept between calls.
 #[derive(Debug, Default)]
@@ -92,6 +97,8 @@ pub(super) struct Walk<'h, 't> {
     cycles: &'t mut SmallVec<[Found<'h>; 1]>,
     /// The final mark that closed the case, until it is reopened (K7).
     finished: bool,
+    /// Excused before they start, by a correction of their start.
+    excused_early: Vec<u64>,
 }
 
 impl<'h, 't> Walk<'h, 't> {
@@ -111,6 +118,12 @@ impl<'h, 't> Walk<'h, 't> {
         for (place, entry) in timeline.all_entries().iter().enumerate() {
             if entry.at > now {
                 break;
+            }
+            if timeline.excused(entry).is_some() {
+                if entry.name == history.name {
+                    points.push(Point { at: entry.at, order: EXCUSE, place });
+                }
+                continue;
             }
             let order = match history.relevance(entry.name) {
                 Relevance::None => continue,
@@ -139,11 +152,13 @@ impl<'h, 't> Walk<'h, 't> {
                 text(a).cmp(&text(b))
             })
         });
-        let mut walk = Walk { history, timeline, symbols, now, cycles, finished: false };
+        let mut walk =
+            Walk { history, timeline, symbols, now, cycles, finished: false, excused_early: Vec::new() };
         for point in points.iter() {
             match point.order {
                 RELOAD => walk.reload(point.place, point.at),
                 ATTRIBUTE => walk.attribute(point.place, point.at),
+                EXCUSE => walk.excuse(point.place, point.at),
                 _ => walk.mark(point.place, point.at),
             }
         }
@@ -211,7 +226,8 @@ impl<'h, 't> Walk<'h, 't> {
                     || holds(&rule.cancel_when)
                     || (rule.pick == Pick::OldestOpen && holds(&rule.closed))
             };
-            let reopens = ending.by_attribute && rule.reopen != Reopen::Ignore;
+            let may_reopen = ending.by_attribute || ending.how == How::Excuse;
+            let reopens = may_reopen && rule.reopen != Reopen::Ignore;
             if reopens && !over(at) && over(at - Span::MILLISECOND) {
                 self.finished = false;
                 self.reopen(place, at);
@@ -236,6 +252,16 @@ impl<'h, 't> Walk<'h, 't> {
             // A question in a case that is closed without an answer: as K13.
             self.end(at, How::Cancel, true);
         }
+    }
+
+    /// K25. What was open ends here without counting: what is asked or reopened afterwards is another promise.
+    fn excuse(&mut self, place: usize, at: Instant) {
+        let Some(key) = self.timeline.excused(&self.timeline.all_entries()[place]) else { return };
+        let Some(cycle) = self.cycles.iter_mut().rfind(|c| c.key == key) else {
+            return self.excused_early.push(key);
+        };
+        cycle.excused = true;
+        cycle.end.get_or_insert(Ending { at, how: How::Excuse, by_attribute: false });
     }
 
     /// Whether a condition becomes true at `at`. That of a case which was closed before, and is seen closed again,
@@ -335,16 +361,19 @@ impl<'h, 't> Walk<'h, 't> {
 
     fn start(&mut self, held: Held<'h>, place: usize, at: Instant, reopened: bool) {
         let version = self.history.version_at(at);
+        let key = self.key(&self.timeline.all_entries()[place]);
+        let excused = self.excused_early.contains(&key);
         self.cycles.push(Found {
-            key: self.key(&self.timeline.all_entries()[place]),
+            key,
             start: at,
             start_entry: place,
-            end: None,
+            end: excused.then_some(Ending { at, how: How::Excuse, by_attribute: false }),
             gaps: Vec::new(),
             version,
             switches: Vec::new(),
             held,
             held_at_start: held,
+            excused,
             reopened,
         });
     }
@@ -358,10 +387,11 @@ impl<'h, 't> Walk<'h, 't> {
         let soon = rule.reopen_within.is_none_or(|within| at.since(ending.at) <= within);
         let (history, timeline, until) = (self.history, self.timeline, self.now);
         // The table of §6: met goes on, and so does what was late, however it ended. What never counted does not.
-        let is_missed = || Cycle::derive(cycle, history, timeline, until, false).state == State::Missed;
+        let is_missed = || Cycle::derive(cycle, history, timeline, until).state == State::Missed;
+        let goes_on = !cycle.excused && soon && (ending.how == How::Stop || is_missed());
         match rule.reopen {
             Reopen::Ignore => {}
-            Reopen::Continue if soon && (ending.how == How::Stop || is_missed()) => {
+            Reopen::Continue if goes_on => {
                 // What `when` says now it may have said all the while that nobody asked (P6).
                 if rule.cancel_on_mismatch && now.is_none() {
                     return;

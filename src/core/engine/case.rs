@@ -1,7 +1,7 @@
 //! A case as the engine holds it, and what it remembers of its cycles.
 //!
 //! Everything about a cycle is derived; what is remembered beside the timeline is which rings have fired, what was
-//! told of it last, and whether a person excused it (W4).
+//! told of it last (W4). That a person excused one is an entry of the timeline.
 
 use crate::core::clock::{Cycle, State};
 use crate::core::model::{Sym, Timeline};
@@ -30,8 +30,6 @@ pub(super) struct Memory {
     pub(super) overdue: bool,
     /// ... and taken back.
     pub(super) retracted: bool,
-    /// A person took it out of the count.
-    pub(super) excused: bool,
     pub(super) fired: Box<[Fired]>,
 }
 

@@ -690,7 +690,7 @@ fn a_person_excuses_a_cycle() {
     let case = CaseKey { source: "shop".into(), kind: "ticket".into(), id: "T1".into() };
     let command = Command::Excuse { case, clock: "reply".to_owned(), start: None };
     story.engine.command(&command, at("11:00")).expect("the cycle is there");
-    assert_eq!(story.cycles("reply"), ["10:00.. due 10:30 excused"]);
+    assert_eq!(story.cycles("reply"), ["10:00..11:00 due 10:30 excused"]);
     assert!(story.retracted.is_empty());
 }
 

@@ -63,19 +63,17 @@ impl Judge<'_> {
                 let is_same = |m: &Memory| m.key == key && m.clock == clock.name;
                 let expected = memories[..known].get(next).filter(|m| is_same(m)).map(|_| next);
                 let place = expected.or_else(|| memories[..known].iter().position(is_same));
-                let mut is_excused = false;
                 if let Some(place) = place {
                     next = place + 1;
                     found[place] = true;
                     let memory = &memories[place];
-                    is_excused = memory.excused;
                     let is_told = memory.told.is_some_and(|told| !told.is_open());
                     if is_told && next_start.is_some_and(|start| start < changed_from) {
                         return Want::Skip;
                     }
                 }
                 places.push(place);
-                Want::Derive { is_excused }
+                Want::Derive
             };
             self.deriver.derive(clock, &case.timeline, self.symbols, step.now, want, &mut cycles);
             for (cycle, place) in cycles.iter().zip(places) {
@@ -122,7 +120,6 @@ impl Judge<'_> {
             told: Some(cycle.state),
             overdue: false,
             retracted: false,
-            excused: false,
             fired: Box::default(),
         }
     }

@@ -1,9 +1,10 @@
 //! Rules of `sla_semantics` kept to the letter where the nearest reading is another one, by their ids, as stories.
 
+use crate::core::calendar::Era;
 use crate::core::clock::{PolicyConfig, ReloadMode};
-use crate::core::engine::Command;
 use crate::core::engine::examples::{CALENDARS, Story, at, check, local, observation};
 use crate::core::engine::rules::{VIP, clock, reload};
+use crate::core::engine::{CaseKey, Command, Engine, Snapshot};
 use crate::core::time::Span;
 
 #[test]
@@ -228,4 +229,80 @@ fn t7_a_first_snapshot_dated_ahead_says_nothing_until_then() {
     story.until(at("12:00"));
     assert_eq!(story.cycles("c"), [""; 0], "K7");
     assert_eq!(story.retracted, ["12:00 late_entry"], "W6");
+}
+
+/// Excuses the newest cycle of `c`.
+fn excuse(story: &mut Story, t: &str) {
+    story.until(at(t));
+    let case = CaseKey { source: "shop".into(), kind: "ticket".into(), id: "T1".into() };
+    let command = Command::Excuse { case, clock: "c".to_owned(), start: None };
+    story.engine.command(&command, at(t)).expect("the cycle is there");
+}
+
+#[test]
+fn k25_an_excused_cycle_that_is_reopened_begins_anew() {
+    for reopen in ["continue", "new_cycle", "ignore"] {
+        let text = clock(&format!(
+            "stop = \"agent_reply\"\nstop_when = {{ status = \"done\" }}\nreopen = \"{reopen}\"\n"
+        ));
+        for (before, end, after) in [
+            (vec![], "11:00", "12:00 reopened"),
+            (vec!["10:40 ar"], "10:40", "12:00 reopened"),
+            (vec!["10:40 status=done"], "10:40", "12:00 status=open"),
+            (vec![], "11:00", "11:10 status=done|12:00 status=open"),
+        ] {
+            let mut story = Story::new(&text);
+            story.see("10:00 opened status=open");
+            before.iter().for_each(|line| story.see(line));
+            excuse(&mut story, "11:00");
+            let saved = story.engine.save().to_bytes().expect("a snapshot can be written");
+            let snapshot = Snapshot::from_bytes(&saved).expect("a snapshot can be read");
+            story.engine = Engine::load(&snapshot, Era::years(2023, 2028)).expect("a snapshot can be loaded");
+            after.split('|').for_each(|line| story.see(line));
+            story.until(at("13:00"));
+            let mut cycles = vec![format!("10:00..{end} due 10:30 excused")];
+            let mut rung = vec!["due 10:30:00.001"];
+            if reopen != "ignore" {
+                cycles.push("12:00.. due 12:30 overdue".to_owned());
+                rung.push("due 12:30:00.001");
+            }
+            assert_eq!(story.cycles("c"), cycles, "K8, K9 {reopen} {before:?} {after}");
+            assert_eq!(story.rung, rung, "K8, K9 {reopen} {before:?} {after}");
+            assert_eq!(story.retracted, [""; 0], "{reopen} {before:?} {after}");
+        }
+    }
+    // Reopened before it was excused, told in time or late: it is the one cycle, and stays excused.
+    let text = clock("reopen = \"continue\"\n");
+    let mut story = Story::new(&text);
+    ["10:00 opened", "10:20 ar", "10:50 reopened"].iter().for_each(|line| story.see(line));
+    excuse(&mut story, "11:00");
+    story.until(at("13:00"));
+    assert_eq!(story.cycles("c"), ["10:00..11:00 due 11:00 excused"], "K25");
+    assert_eq!(story.rung, [""; 0], "K25");
+    let mut story = Story::new(&text);
+    ["10:00 opened", "10:20 ar"].iter().for_each(|line| story.see(line));
+    excuse(&mut story, "11:00");
+    story.see("11:30 reopened@10:50");
+    story.until(at("13:00"));
+    assert_eq!(story.cycles("c"), ["10:00..11:00 due 11:00 excused"], "T9");
+    // Its start is corrected to after the excuse: the same cycle (K15), excused.
+    let mut story = Story::new(&text);
+    story.see("10:00 opened");
+    excuse(&mut story, "11:00");
+    story.see("11:30 opened@11:20 rev=1");
+    story.until(at("13:00"));
+    assert_eq!(story.cycles("c"), ["11:20..11:20 due 11:50 excused"], "K15");
+}
+
+#[test]
+fn k2_what_is_asked_after_an_excuse_is_another_promise() {
+    let mut story = Story::new(&clock("start = \"customer_message\"\npick = \"oldest_open\"\n"));
+    story.see("10:00 cm");
+    excuse(&mut story, "11:00");
+    excuse(&mut story, "11:05");
+    story.see("11:10 cm");
+    story.see("11:20 ar");
+    story.until(at("13:00"));
+    let want = ["10:00..11:00 due 10:30 excused", "11:10..11:20 due 11:40 met"];
+    assert_eq!(story.cycles("c"), want, "K2");
 }

@@ -72,7 +72,8 @@ pub struct Engine {
 /// Something a person or the daemon wants of the engine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Take a cycle out of the count. Who may do so, and the reason, are the alerting room's affair.
+    /// Take a cycle out of the count (K25). One that is open ends with that: what is asked or reopened afterwards is
+    /// another promise. Who may do so, and the reason, are the alerting room's affair.
     Excuse {
         /// The case.
         case: CaseKey,
@@ -126,9 +127,7 @@ impl CaseView<'_> {
         let mut cycles = Vec::new();
         let mut deriver = Deriver::default();
         for clock in self.engine.history.clocks_on(self.case.kind) {
-            let excused =
-                |key| self.case.cycles.iter().any(|m| m.excused && m.key == key && m.clock == clock.name);
-            let want = |key, _| Want::Derive { is_excused: excused(key) };
+            let want = |_, _| Want::Derive;
             deriver.derive(clock, &self.case.timeline, &self.engine.symbols, now, want, &mut cycles);
         }
         cycles
@@ -442,8 +441,7 @@ impl Engine {
             .map(|c| c.key)
             .ok_or_else(no_such)?;
         let case = self.cases[number as usize].as_deref_mut().ok_or(Refused::NoSuchCase)?;
-        let memory = case.cycles.iter_mut().find(|m| m.clock == clock_name && m.key == wanted);
-        memory.ok_or_else(no_such)?.excused = true;
+        case.timeline.excuse(clock_name, wanted, now);
         changes.cases.push(CaseNumber(number));
         let (until, reason) = (now - Span::MILLISECOND, RetractionReason::LateEntry);
         self.judge(number, Step { now, until, changed_from: Instant::MIN, reason }, changes);

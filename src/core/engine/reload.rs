@@ -99,8 +99,7 @@ impl Engine {
         difference: &mut ReloadDifference,
     ) {
         let (mut old, mut new) = (Vec::new(), Vec::new());
-        let want =
-            |key, _| Want::Derive { is_excused: case.cycles.iter().any(|m| m.excused && m.key == key) };
+        let want = |_, _| Want::Derive;
         for clock in self.history.clocks_on(case.kind) {
             deriver.derive(clock, &case.timeline, &self.symbols, now, want, &mut old);
         }

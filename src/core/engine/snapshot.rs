@@ -38,7 +38,6 @@ struct SavedCycle {
     told: u8,
     overdue: bool,
     retracted: bool,
-    excused: bool,
     /// Ring, arm, status, and the second at which it was due.
     fired: Vec<(String, u8, u8, u32)>,
 }
@@ -158,7 +157,6 @@ impl Engine {
                         .map_or(GONE, |n| n as u8),
                     overdue: m.overdue,
                     retracted: m.retracted,
-                    excused: m.excused,
                     fired: m.fired.iter().map(|f| (name(f.ring), f.arm, status(f.status), f.due.0)).collect(),
                 })
                 .collect(),
@@ -206,7 +204,6 @@ impl Engine {
                 told,
                 overdue: saved.overdue,
                 retracted: saved.retracted,
-                excused: saved.excused,
                 fired: fired.into_boxed_slice(),
             });
         }

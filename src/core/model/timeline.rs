@@ -40,6 +40,9 @@ enum Tag {
     Text,
     Deadline,
     Mark,
+    /// No source said it: a person took a cycle out of the count. Its name is that of the clock, its value the cycle's
+    /// key.
+    Excuse,
 }
 
 impl Entry {
@@ -92,6 +95,7 @@ enum SavedValue {
     Int(i64),
     Real(f64),
     Text(String),
+    Excuse(u64),
 }
 
 /// What merging an observation did.
@@ -227,13 +231,13 @@ impl Timeline {
         self.first_seen
     }
 
-    /// Every entry that is not removed, ordered by instant, attributes and deadlines before marks at the same
-    /// instant.
+    /// Every entry that a source told and that is not removed, ordered by instant, attributes and deadlines before
+    /// marks at the same instant.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
-        self.entries.iter().filter(|e| !e.removed)
+        self.entries.iter().filter(|e| !e.removed && e.tag <= Tag::Mark)
     }
 
-    /// Every entry, the removed ones included, by the place that a cycle names its start with.
+    /// Every entry, the removed ones and those of persons included, by the place that a cycle names its start with.
     pub fn all_entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -241,13 +245,32 @@ impl Timeline {
     /// What an entry says.
     pub fn content(&self, entry: &Entry) -> Content<'_> {
         match entry.tag {
-            Tag::Mark => Content::Mark,
+            Tag::Mark | Tag::Excuse => Content::Mark,
             Tag::Deadline => Content::Deadline(Instant::from_millis(entry.value as i64)),
             Tag::Bool => Content::Attribute(Scalar::Bool(entry.value != 0)),
             Tag::Int => Content::Attribute(Scalar::Int(entry.value as i64)),
             Tag::Real => Content::Attribute(Scalar::Real(f64::from_bits(entry.value))),
             Tag::Text => Content::Attribute(Scalar::Text(text_at(&self.texts, entry.value as u32))),
         }
+    }
+
+    /// The cycle that the entry takes out of the count, of the clock that it is named after.
+    pub fn excused(&self, entry: &Entry) -> Option<u64> {
+        (entry.tag == Tag::Excuse).then_some(entry.value)
+    }
+
+    /// A person takes a cycle out of the count at `at`: once and for all.
+    pub fn excuse(&mut self, clock: Sym, cycle: u64, at: Instant) {
+        let is_same = |e: &Entry| (e.tag, e.name, e.value) == (Tag::Excuse, clock, cycle);
+        if self.entries.iter().any(is_same) {
+            return;
+        }
+        let mut entries = std::mem::take(&mut self.entries).into_vec();
+        let place = entries.partition_point(|e| e.at <= at);
+        let (revision, reference, tag) = (0, 0, Tag::Excuse);
+        let entry = Entry { at, revision, value: cycle, reference, name: clock, tag, removed: false };
+        entries.insert(place, entry);
+        self.entries = entries.into_boxed_slice();
     }
 
     /// The platform's id of the message or scan, if the entry has one.
@@ -270,7 +293,10 @@ impl Timeline {
     /// The first instant after `now` at which an entry with a name that `counts` begins to count (T7).
     pub fn next_entry_after(&self, now: Instant, counts: impl Fn(Sym) -> bool) -> Option<Instant> {
         let after = self.entries.partition_point(|e| e.at <= now);
-        self.entries[after..].iter().find(|e| !e.removed && counts(e.name)).map(|e| e.at)
+        self.entries[after..]
+            .iter()
+            .find(|e| !e.removed && e.tag <= Tag::Mark && counts(e.name))
+            .map(|e| e.at)
     }
 
     /// The newest instant of any entry.
@@ -297,6 +323,7 @@ impl Timeline {
                 Tag::Int => SavedValue::Int(entry.value as i64),
                 Tag::Real => SavedValue::Real(f64::from_bits(entry.value)),
                 Tag::Text => SavedValue::Text(text_at(&self.texts, entry.value as u32).to_owned()),
+                Tag::Excuse => SavedValue::Excuse(entry.value),
             },
             removed: entry.removed,
         };
@@ -317,6 +344,7 @@ impl Timeline {
         for entry in saved.iter().take(Timeline::MOST_ENTRIES) {
             let (tag, value) = match &entry.value {
                 SavedValue::Mark => (Tag::Mark, 0),
+                SavedValue::Excuse(cycle) => (Tag::Excuse, *cycle),
                 SavedValue::Deadline(at) => (Tag::Deadline, *at as u64),
                 SavedValue::Bool(yes) => (Tag::Bool, u64::from(*yes)),
                 SavedValue::Int(number) => (Tag::Int, *number as u64),
