@@ -227,8 +227,13 @@ impl<'w> Run<'w> {
             (u64::from(self.merge.implausible), "entries lay outside 2000–2096", "left out"),
             (
                 u64::from(self.merge.refused),
-                "entries had a name or text that is too long, a number that is not finite, or no room in their case",
+                "entries had a name or text that is too long, a number that is not finite, or too many others beside them",
                 "left out",
+            ),
+            (
+                u64::from(self.merge.dropped),
+                "entries had no room in their case, which has more than 4,096",
+                "the oldest of them are left out that change least",
             ),
             (self.refused, "events had no source, kind or id that can be used", "left out"),
             (self.retracted, "rings were taken back", "a later event showed that they were about nothing"),

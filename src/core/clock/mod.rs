@@ -28,7 +28,7 @@ pub use ring::{Measure, Ring, RingAt};
 
 use smallvec::SmallVec;
 
-use crate::core::model::{Symbols, Timeline};
+use crate::core::model::{Footing, Stretch, Symbols, Timeline};
 use crate::core::time::Instant;
 
 /// Derives cycles; keeps working space between calls.
@@ -60,13 +60,39 @@ impl Deriver {
         cycles: &mut impl Extend<Cycle<'h>>,
     ) {
         let mut found = SmallVec::new();
-        walk::Walk::run(history, timeline, symbols, now, &mut self.walk, &mut found);
+        walk::Walk::run(history, timeline, symbols, now, &mut self.walk, &mut found, None);
         cycles.extend(found.iter().enumerate().filter_map(|(i, cycle)| {
             let next = found.get(i + 1).map(|next| next.start);
             match want(cycle.key, next) {
                 Want::Skip => None,
                 Want::Derive => Some(Cycle::derive(cycle, history, timeline, now)),
             }
+        }));
+    }
+
+    /// Notes what the clock goes by in the timeline, beside what others do.
+    pub fn trace(
+        &mut self,
+        history: &ClockHistory,
+        timeline: &Timeline,
+        symbols: &Symbols,
+        now: Instant,
+        footing: &mut Footing,
+    ) {
+        let mut found = SmallVec::new();
+        footing.used.resize(timeline.all_entries().len(), false);
+        let mut trace = walk::Trace { used: &mut footing.used, turns: Vec::new() };
+        let wanted = Some(&mut trace);
+        walk::Walk::run(history, timeline, symbols, now, &mut self.walk, &mut found, wanted);
+        let turns = trace.turns;
+        footing.stretches.extend(found.into_iter().map(|cycle| Stretch {
+            clock: history.name,
+            key: cycle.key,
+            start: cycle.start,
+            start_entry: cycle.start_entry,
+            end: cycle.end.map_or(Instant::MAX, |e| e.at),
+            gaps: cycle.gaps,
+            allowed: turns.iter().rfind(|turn| **turn <= cycle.start).copied(),
         }));
     }
 }

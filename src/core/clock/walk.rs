@@ -89,6 +89,15 @@ pub(super) struct WalkScratch {
     points: Vec<Point>,
 }
 
+/// What a walk goes by.
+#[derive(Debug)]
+pub(super) struct Trace<'a> {
+    /// By place: the entry changed something, for this clock or another one.
+    pub(super) used: &'a mut [bool],
+    /// When a final mark closed the case, or a reopening opened it again (K7).
+    pub(super) turns: Vec<Instant>,
+}
+
 pub(super) struct Walk<'h, 't> {
     history: &'h ClockHistory,
     timeline: &'t Timeline,
@@ -103,7 +112,7 @@ pub(super) struct Walk<'h, 't> {
 
 impl<'h, 't> Walk<'h, 't> {
     /// The cycles of the case for this clock, from everything known up to and including `now`, in the order of
-    /// their starts.
+    /// their starts. What they go by is noted in `trace`, if that is wanted.
     pub(super) fn run(
         history: &'h ClockHistory,
         timeline: &'t Timeline,
@@ -111,6 +120,7 @@ impl<'h, 't> Walk<'h, 't> {
         now: Instant,
         scratch: &mut WalkScratch,
         cycles: &'t mut SmallVec<[Found<'h>; 1]>,
+        mut trace: Option<&mut Trace<'_>>,
     ) {
         cycles.clear();
         let points = &mut scratch.points;
@@ -155,17 +165,33 @@ impl<'h, 't> Walk<'h, 't> {
         let mut walk =
             Walk { history, timeline, symbols, now, cycles, finished: false, excused_early: Vec::new() };
         for point in points.iter() {
+            let before = trace.is_some().then(|| walk.stand());
             match point.order {
                 RELOAD => walk.reload(point.place, point.at),
                 ATTRIBUTE => walk.attribute(point.place, point.at),
                 EXCUSE => walk.excuse(point.place, point.at),
                 _ => walk.mark(point.place, point.at),
             }
+            if let (Some(trace), Some(before)) = (&mut trace, before)
+                && point.order != RELOAD
+            {
+                let after = walk.stand();
+                trace.used[point.place] |= before != after;
+                if before.3 != after.3 {
+                    trace.turns.push(point.at);
+                }
+            }
         }
         let attached = history.attached_at();
         if attached > Instant::MIN {
             cycles.retain(|c| c.end.is_none_or(|e| e.at > attached));
         }
+    }
+
+    /// All that a mark may change.
+    fn stand(&self) -> (usize, Option<Ending>, usize, bool) {
+        let last = self.cycles.last();
+        (self.cycles.len(), last.and_then(|c| c.end), last.map_or(0, |c| c.gaps.len()), self.finished)
     }
 
     fn open(&mut self) -> Option<&mut Found<'h>> {

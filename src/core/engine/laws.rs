@@ -14,7 +14,7 @@ use crate::core::engine::{Changes, Command, Crossing, Engine, Snapshot, Verdict}
 use crate::core::model::{Mark, Observation, Value};
 use crate::core::time::{Instant, Span};
 
-const POLICY: &str = r#"
+pub(super) const POLICY: &str = r#"
 [kinds.ticket]
 final = ["closed"]
 closed = { status = ["resolved"] }
@@ -84,25 +84,25 @@ min_left = "10m"
 const START: &str = "2026-03-02 06:00";
 const MINUTES: i64 = 3 * 24 * 60;
 
-fn minute(n: i64) -> Instant {
+pub(super) fn minute(n: i64) -> Instant {
     at(START) + Span::from_minutes(n)
 }
 
-fn end() -> Instant {
+pub(super) fn end() -> Instant {
     minute(MINUTES + 600)
 }
 
 #[derive(Clone, Debug)]
-struct Seen {
+pub(super) struct Seen {
     /// Minutes after the start at which it was true.
-    as_of: i64,
+    pub(super) as_of: i64,
     revision: i64,
-    marks: Vec<(&'static str, Option<u8>, i64, bool)>,
+    pub(super) marks: Vec<(&'static str, Option<u8>, i64, bool)>,
     attributes: Vec<(&'static str, &'static str)>,
 }
 
 impl Seen {
-    fn observation(&self) -> Observation<'static> {
+    pub(super) fn observation(&self) -> Observation<'static> {
         Observation {
             source: "shop".into(),
             kind: "ticket".into(),
@@ -142,7 +142,7 @@ impl Seen {
     }
 }
 
-fn seen() -> impl Strategy<Value = Seen> {
+pub(super) fn seen() -> impl Strategy<Value = Seen> {
     let mark = (
         prop::sample::select(vec![
             "opened",
@@ -195,7 +195,7 @@ fn history() -> impl Strategy<Value = Vec<Seen>> {
 }
 
 /// Everything that is derived: key, start, due, end and state of every cycle.
-fn outcomes(engine: &Engine, now: Instant) -> Vec<String> {
+pub(super) fn outcomes(engine: &Engine, now: Instant) -> Vec<String> {
     let Some(view) = engine.case("shop", "ticket", "T1") else { return Vec::new() };
     let name = |c| engine.symbols().name(c).to_string();
     let cycles = view.cycles(now);

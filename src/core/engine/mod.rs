@@ -15,6 +15,8 @@
 mod case;
 mod changes;
 #[cfg(test)]
+mod crowded;
+#[cfg(test)]
 mod examples;
 mod judge;
 #[cfg(test)]
@@ -34,7 +36,7 @@ use hashbrown::HashTable;
 
 use crate::core::calendar::Era;
 use crate::core::clock::{Cycle, Deriver, History, Policy, PolicyConfig, ReloadMode, State, Want};
-use crate::core::model::{MergeScratch, Observation, Scalar, Sym, Symbols, Timeline, hash64};
+use crate::core::model::{Footing, MergeScratch, Observation, Scalar, Sym, Symbols, Timeline, hash64};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 
@@ -209,11 +211,15 @@ impl Engine {
         let first_seen = case.timeline.first_seen();
         changes.merge = case.timeline.merge(observation, now, &mut self.symbols, &mut self.scratch);
         let is_older = case.timeline.first_seen() != first_seen;
+        let is_full = case.timeline.is_full();
         let merge = changes.merge;
         if merge.changed == 0 && merge.revised == 0 && !is_older {
             return changes;
         }
         changes.cases.push(CaseNumber(number));
+        if is_full {
+            changes.merge.dropped += self.make_room(number, now);
+        }
         // What no clock looks at moves no clock.
         let watched = self.scratch.changed().iter().any(|name| self.history.is_watched(kind, *name));
         if watched || is_older {
@@ -417,6 +423,33 @@ impl Engine {
         judge.judge(&mut case, step);
         self.timers.rearm(before, case.wake, number);
         self.cases[number as usize] = Some(case);
+    }
+
+    /// Drops the oldest entries of a case that has too many, and forgets the cycles that went with them: what was told of
+    /// those stands. Answers how many entries were dropped.
+    fn make_room(&mut self, number: u32, now: Instant) -> u32 {
+        let Some(mut case) = self.cases[number as usize].take() else { return 0 };
+        let mut trace = |timeline: &Timeline| {
+            let mut footing = Footing::default();
+            for clock in self.history.clocks_on(case.kind) {
+                self.deriver.trace(clock, timeline, &self.symbols, now, &mut footing);
+            }
+            footing
+        };
+        let names = |footing: &Footing| -> BTreeSet<(Sym, u64)> {
+            footing.stretches.iter().map(|s| (s.clock, s.key)).collect()
+        };
+        let before = trace(&case.timeline);
+        let known_until = case.timeline.dropped_until();
+        let dropped = case.timeline.make_room(&before, now, &self.symbols);
+        if case.timeline.dropped_until() != known_until {
+            let (before, after) = (names(&before), names(&trace(&case.timeline)));
+            let mut memories = std::mem::take(&mut case.cycles).into_vec();
+            memories.retain(|m| !before.contains(&(m.clock, m.key)) || after.contains(&(m.clock, m.key)));
+            case.cycles = memories.into_boxed_slice();
+        }
+        self.cases[number as usize] = Some(case);
+        dropped
     }
 
     fn excuse(

@@ -8,4 +8,4 @@ mod timeline;
 pub use language::Language;
 pub use observation::{Mark, Observation, Value};
 pub use symbols::{Sym, Symbols, combine, hash64};
-pub use timeline::{Content, Entry, Merge, MergeScratch, SavedEntry, Scalar, Timeline};
+pub use timeline::{Content, Entry, Footing, Merge, MergeScratch, SavedEntry, Scalar, Stretch, Timeline};

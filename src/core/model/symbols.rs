@@ -13,6 +13,9 @@ use hashbrown::HashTable;
 pub struct Sym(u16);
 
 impl Sym {
+    /// Stands for no name; no table gives it.
+    pub(super) const NONE: Sym = Sym(u16::MAX);
+
     /// Its place in a table that is indexed by name.
     pub fn index(self) -> usize {
         usize::from(self.0)

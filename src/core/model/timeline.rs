@@ -1,12 +1,17 @@
 //! The timeline of a case: the merge of everything that was observed of it (`sla_semantics` §4).
 //!
 //! A desk holds a million of these, so an entry is 32 bytes and a case two allocations: its entries, sorted by
-//! instant, and its texts (id, references, text values) in one block.
+//! instant, and its texts (id, references, text values) in one block. There is room for so many entries in a case;
+//! `room.rs` says what goes when it is full.
+
+mod room;
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::model::{Mark, Observation, Sym, Symbols, Value};
 use crate::core::time::{Instant, Span};
+
+pub use room::{Footing, Stretch};
 
 /// What one case did so far, as far as we know.
 #[derive(Clone, Debug)]
@@ -43,6 +48,9 @@ enum Tag {
     /// No source said it: a person took a cycle out of the count. Its name is that of the clock, its value the cycle's
     /// key.
     Excuse,
+    /// Stands first once entries were dropped: its value is how many, its revision the instant in milliseconds up to
+    /// which nothing new is taken in any more. It has no name.
+    Dropped,
 }
 
 impl Entry {
@@ -96,6 +104,7 @@ enum SavedValue {
     Real(f64),
     Text(String),
     Excuse(u64),
+    Dropped(u64),
 }
 
 /// What merging an observation did.
@@ -113,8 +122,10 @@ pub struct Merge {
     pub future: u32,
     /// Entries refused because their instant is implausible (before 2000 or after 2096).
     pub implausible: u32,
-    /// Entries refused because a name or text is too long, a number is not finite, or the case is full.
+    /// Entries refused because a name or text is too long, a number is not finite, or one observation has too many.
     pub refused: u32,
+    /// Entries dropped from a full case, and those that are older than what was dropped with all that it was.
+    pub dropped: u32,
 }
 
 impl Merge {
@@ -127,6 +138,7 @@ impl Merge {
         self.future += other.future;
         self.implausible += other.implausible;
         self.refused += other.refused;
+        self.dropped += other.dropped;
     }
 }
 
@@ -163,18 +175,24 @@ impl MergeScratch {
 
     /// Drops texts that nothing points to any more.
     fn compact(&mut self) {
-        let old = std::mem::take(&mut self.texts);
-        put_text(&mut self.texts, text_at(&old, 0));
-        for entry in &mut self.entries {
-            if entry.reference != 0 {
-                entry.reference = put_text(&mut self.texts, text_at(&old, entry.reference));
-            }
-            if entry.tag == Tag::Text {
-                entry.value = u64::from(put_text(&mut self.texts, text_at(&old, entry.value as u32)));
-            }
-        }
+        self.texts = repack(&mut self.entries, &self.texts);
         self.replaced = false;
     }
+}
+
+/// The texts that the entries point to, and no others.
+fn repack(entries: &mut [Entry], old: &[u8]) -> Vec<u8> {
+    let mut texts = Vec::with_capacity(old.len());
+    put_text(&mut texts, text_at(old, 0));
+    for entry in entries {
+        if entry.reference != 0 {
+            entry.reference = put_text(&mut texts, text_at(old, entry.reference));
+        }
+        if entry.tag == Tag::Text {
+            entry.value = u64::from(put_text(&mut texts, text_at(old, entry.value as u32)));
+        }
+    }
+    texts
 }
 
 /// The key of an entry (T1–T3): which known entry a new one is the same as.
@@ -200,8 +218,10 @@ impl Key<'_> {
 }
 
 impl Timeline {
-    /// The most entries of one case; more are refused and counted.
+    /// The most entries of one case; with more of them it is to be given room ([`Timeline::make_room`]).
     pub const MOST_ENTRIES: usize = 4_096;
+    /// The most new entries of one observation; more are refused and counted.
+    pub const MOST_AT_ONCE: usize = 16_384;
     /// The longest text value or reference in bytes; longer ones are refused and counted.
     pub const LONGEST_TEXT: usize = 2_000;
     /// How far ahead of now an entry may lie (T7).
@@ -245,7 +265,7 @@ impl Timeline {
     /// What an entry says.
     pub fn content(&self, entry: &Entry) -> Content<'_> {
         match entry.tag {
-            Tag::Mark | Tag::Excuse => Content::Mark,
+            Tag::Mark | Tag::Excuse | Tag::Dropped => Content::Mark,
             Tag::Deadline => Content::Deadline(Instant::from_millis(entry.value as i64)),
             Tag::Bool => Content::Attribute(Scalar::Bool(entry.value != 0)),
             Tag::Int => Content::Attribute(Scalar::Int(entry.value as i64)),
@@ -281,9 +301,10 @@ impl Timeline {
     /// The value of the attribute at `t` (T6): that of the newest snapshot not after `t`, or, before any, what the
     /// first snapshot of the case said, once `now` has reached it (T7).
     pub fn value_at(&self, name: Sym, t: Instant, now: Instant) -> Option<Scalar<'_>> {
-        let named = || self.entries().filter(|e| e.name == name);
-        let first = || named().find(|e| e.at == self.first_seen && e.at <= now);
-        let found = named().rfind(|e| e.at <= t).or_else(first)?;
+        let is_it = |e: &&Entry| e.name == name && !e.removed && e.tag <= Tag::Mark;
+        let first = || self.entries.iter().filter(is_it).find(|e| e.at == self.first_seen && e.at <= now);
+        let until = self.entries.partition_point(|e| e.at <= t);
+        let found = self.entries[..until].iter().rfind(is_it).or_else(first)?;
         match self.content(found) {
             Content::Attribute(value) => Some(value),
             Content::Mark | Content::Deadline(_) => None,
@@ -299,6 +320,11 @@ impl Timeline {
             .map(|e| e.at)
     }
 
+    /// Whether there are more entries than there is room for.
+    pub fn is_full(&self) -> bool {
+        self.entries.len() > Timeline::MOST_ENTRIES
+    }
+
     /// The newest instant of any entry.
     pub fn last_change(&self) -> Option<Instant> {
         self.entries.last().map(|e| e.at)
@@ -306,7 +332,8 @@ impl Timeline {
 
     /// The oldest instant it holds, that of its first snapshot included.
     pub fn oldest(&self) -> Instant {
-        self.entries.first().map_or(self.first_seen, |e| e.at.min(self.first_seen))
+        let first = self.entries.iter().find(|e| e.tag != Tag::Dropped);
+        first.map_or(self.first_seen, |e| e.at.min(self.first_seen))
     }
 
     /// The entries as they are kept, names and texts written out.
@@ -314,7 +341,11 @@ impl Timeline {
         let saved = |entry: &Entry| SavedEntry {
             at: entry.at.as_millis(),
             revision: entry.revision,
-            name: symbols.name(entry.name).to_string(),
+            name: if entry.tag == Tag::Dropped {
+                String::new()
+            } else {
+                symbols.name(entry.name).to_string()
+            },
             reference: self.reference(entry).unwrap_or_default().to_owned(),
             value: match entry.tag {
                 Tag::Mark => SavedValue::Mark,
@@ -324,6 +355,7 @@ impl Timeline {
                 Tag::Real => SavedValue::Real(f64::from_bits(entry.value)),
                 Tag::Text => SavedValue::Text(text_at(&self.texts, entry.value as u32).to_owned()),
                 Tag::Excuse => SavedValue::Excuse(entry.value),
+                Tag::Dropped => SavedValue::Dropped(entry.value),
             },
             removed: entry.removed,
         };
@@ -341,10 +373,11 @@ impl Timeline {
         put_text(&mut texts, id);
         let mut entries = Vec::with_capacity(saved.len());
         let fits = |text: &str| (text.len() <= Timeline::LONGEST_TEXT).then_some(());
-        for entry in saved.iter().take(Timeline::MOST_ENTRIES) {
+        for entry in saved.iter().take(Timeline::MOST_ENTRIES + Timeline::MOST_AT_ONCE) {
             let (tag, value) = match &entry.value {
                 SavedValue::Mark => (Tag::Mark, 0),
                 SavedValue::Excuse(cycle) => (Tag::Excuse, *cycle),
+                SavedValue::Dropped(count) => (Tag::Dropped, *count),
                 SavedValue::Deadline(at) => (Tag::Deadline, *at as u64),
                 SavedValue::Bool(yes) => (Tag::Bool, u64::from(*yes)),
                 SavedValue::Int(number) => (Tag::Int, *number as u64),
@@ -362,7 +395,7 @@ impl Timeline {
                 revision: entry.revision,
                 value,
                 reference,
-                name: symbols.intern(&entry.name)?,
+                name: if tag == Tag::Dropped { Sym::NONE } else { symbols.intern(&entry.name)? },
                 tag,
                 removed: entry.removed,
             });
@@ -394,7 +427,9 @@ impl Timeline {
         scratch.entries.extend_from_slice(&self.entries);
         scratch.texts.clear();
         scratch.texts.extend_from_slice(&self.texts);
-        if observation.as_of < self.first_seen && observation.as_of <= now + Timeline::AHEAD {
+        let is_known_time =
+            self.dropped_until() < observation.as_of && observation.as_of <= now + Timeline::AHEAD;
+        if observation.as_of < self.first_seen && is_known_time {
             self.first_seen = observation.as_of;
         }
         for mark in &observation.marks {
@@ -515,7 +550,11 @@ fn put(
             }
     });
     let Some(known) = known else {
-        if entries.len() >= Timeline::MOST_ENTRIES {
+        if !key.is_single() && at <= room::dropped_until(entries) {
+            merge.dropped += 1;
+            return;
+        }
+        if entries.len() >= Timeline::MOST_ENTRIES + Timeline::MOST_AT_ONCE {
             merge.refused += 1;
             return;
         }
