@@ -184,7 +184,7 @@ impl<'h, 't> Walk<'h, 't> {
         }
         let attached = history.attached_at();
         if attached > Instant::MIN {
-            cycles.retain(|c| c.end.is_none_or(|e| e.at > attached));
+            cycles.retain(|c| c.end.is_none_or(|e| e.at >= attached));
         }
     }
 
@@ -404,8 +404,12 @@ impl<'h, 't> Walk<'h, 't> {
         });
     }
 
-    /// K8–K11.
+    /// K8–K11. A clock that is gone keeps what runs (R4), and takes up nothing.
     fn reopen(&mut self, place: usize, at: Instant) {
+        let version = self.history.versions.get(self.history.version_at(at));
+        if version.is_none_or(|v| v.clock.is_none()) {
+            return;
+        }
         let now = self.held_at(at);
         let Some(cycle) = self.cycles.last_mut() else { return };
         let Some(ending) = cycle.end else { return };

@@ -25,6 +25,8 @@ mod laws;
 mod letter;
 mod reload;
 #[cfg(test)]
+mod rings;
+#[cfg(test)]
 mod rules;
 mod snapshot;
 mod timers;

@@ -1,5 +1,5 @@
 //! Rules of `sla_semantics` that no worked example speaks of, by their ids, as stories: what the model of
-//! `tests/it/oracle.rs` found, and what it cannot say.
+//! `tests/it/oracle/` found, and what it cannot say.
 
 use crate::core::calendar::Era;
 use crate::core::clock::{PolicyConfig, ReloadMode};
