@@ -11,7 +11,8 @@ use smallvec::SmallVec;
 
 use crate::core::clock::config::Pick;
 use crate::core::clock::history::{ClockHistory, Relevance};
-use crate::core::clock::policy::{Promise, Terms};
+use crate::core::clock::policy::{Clock, Promise, Terms};
+use crate::core::clock::ring::Ring;
 use crate::core::clock::walk::{Ending, Found, Held, How};
 use crate::core::model::{Content, Sym, Timeline};
 use crate::core::time::{Instant, Span};
@@ -27,6 +28,8 @@ pub struct Segment<'h> {
     pub flow: Flow,
     /// The terms in force.
     pub terms: &'h Terms,
+    /// The version of the clock that they are of.
+    pub clock: &'h Clock,
     /// The platform's deadline in force, for clocks that have one.
     pub deadline: Option<Instant>,
     /// The terms or the deadline became other ones here (P2).
@@ -185,6 +188,17 @@ impl<'h> Cycle<'h> {
     /// The terms that decide: those in force where due lies, else now.
     pub fn terms(&self) -> &'h Terms {
         self.segments[self.decisive].terms
+    }
+
+    /// The rings in force now (P1), also after due.
+    pub fn rings(&self) -> &'h [Ring] {
+        self.segments.last().map_or(&[], |s| &s.terms.rings)
+    }
+
+    /// Since when the clock has a ring, for some cases at least (H9): a reload may have brought it.
+    pub fn has_ring_since(&self, ring: &Ring) -> Instant {
+        let has = |s: &&Segment<'_>| s.clock.all_terms().any(|t| t.rings.iter().any(|r| r.name == ring.name));
+        self.segments.iter().find(has).map_or(self.start, |s| s.from)
     }
 
     /// Whether it is a reply clock: its cycles run from the oldest unanswered question to the answer (K2).
@@ -367,7 +381,17 @@ fn segment_at<'h>(
         Promise::Within { target, .. } => target,
         Promise::By { .. } | Promise::Every { .. } => None,
     };
-    Segment { from, to: Instant::MAX, flow, terms, deadline, retargeted: false, consumed: Span::ZERO, target }
+    Segment {
+        from,
+        to: Instant::MAX,
+        flow,
+        terms,
+        clock: held.clock,
+        deadline,
+        retargeted: false,
+        consumed: Span::ZERO,
+        target,
+    }
 }
 
 /// The platform's deadline in force at `t`: the earliest over its references (one per seller, say) of what each said

@@ -180,7 +180,7 @@ impl Judge<'_> {
         step: Step,
         wake: &mut Instant,
     ) {
-        for ring in &cycle.terms().rings {
+        for ring in cycle.rings() {
             let fired = memory.fired(ring.name);
             let crossing = cycle.crossing(ring);
             match (crossing, fired) {
@@ -228,8 +228,11 @@ impl Judge<'_> {
     }
 
     fn verdict(&self, cycle: &Cycle<'_>, ring: &Ring, at: Instant, attached: bool, step: Step) -> Verdict {
-        let cause = if attached { Cause::Attach } else { Cause::Time };
-        if attached && ring.at != RingAt::Due {
+        let cause = if attached && at < step.now { Cause::Attach } else { Cause::Time };
+        // H9: a reload attaches what it brings, and what it moves to before itself.
+        let is_late =
+            || attached || step.reason == RetractionReason::Reload || at < cycle.has_ring_since(ring);
+        if ring.at != RingAt::Due && at < step.now && is_late() {
             return Verdict::PassedBeforeAttach;
         }
         let calendar = &cycle.segment_at(at).terms.calendar;
