@@ -37,28 +37,28 @@ impl Cycle<'_> {
     /// was crossed under an earlier target is on record, and is armed again when it lies ahead once more (H4).
     fn share(&self, percent: u8) -> Option<Instant> {
         let decisive = self.decisive();
-        let by_length = matches!(decisive.terms.promise, Promise::Within { target: Some(_), .. });
-        // H5: promises without a length of their own go by the open time between start and due.
-        let bound_by_deadline = match (decisive.deadline, self.due) {
-            (Some(deadline), Some(due)) => deadline <= due,
-            _ => false,
+        let counted = &self.segments[..=self.decisive];
+        // Where counting began anew (P4).
+        let restarted = counted.iter().rposition(|s| s.retargeted && s.terms.restart).unwrap_or(0);
+        let has_length = match decisive.terms.promise {
+            Promise::Within { .. } => {
+                decisive.deadline.zip(self.due).is_none_or(|(deadline, due)| due < deadline)
+            }
+            Promise::By { extends, .. } => extends,
+            Promise::Every { .. } => false,
         };
-        let Some(target) = decisive.target.filter(|_| !bound_by_deadline && by_length) else {
-            let due = self.due?;
-            let open = decisive.terms.calendar.elapsed(self.start, due);
-            let share = open.percent(percent);
-            let at = if share.is_zero() { due } else { decisive.terms.calendar.add(self.start, share)? };
-            return Some(at.max(self.start));
+        let Some(target) = decisive.target.filter(|_| has_length) else {
+            // H5: what goes by the wall comes nearer in a pause, too. Before the terms or due changed it was a share of
+            // something else.
+            let (due, origin) = (self.due?, counted[restarted].from);
+            let retargeted = counted.iter().rfind(|s| s.retargeted).map_or(self.start, |s| s.from);
+            let share = decisive.terms.calendar.elapsed(origin, due).percent(percent);
+            let at = if share.is_zero() { due } else { decisive.terms.calendar.add(origin, share)? };
+            return Some(at.max(retargeted).max(self.moved_at));
         };
         let share = target.percent(percent);
-        let counted = &self.segments[..=self.decisive];
-        // Where counting began anew (P4), and since when this target counts.
-        let restarted = counted.iter().rposition(|s| s.retargeted && s.terms.restart).unwrap_or(0);
-        let since = counted
-            .iter()
-            .rposition(|s| s.retargeted && s.target == Some(target))
-            .filter(|_| self.segments.iter().any(|s| s.target != Some(target)))
-            .unwrap_or(0);
+        // Since when this target counts.
+        let since = counted.iter().rposition(|s| s.target != Some(target)).map_or(0, |other| other + 1);
         for segment in &self.segments[since.max(restarted)..] {
             if segment.consumed >= share {
                 return Some(segment.from);

@@ -3,11 +3,13 @@
 
 use crate::core::clock::ReloadMode;
 use crate::core::engine::examples::{Story, at, check, local, policy};
-use crate::core::engine::rules::{clock, reload};
+use crate::core::engine::rules::{VIP, clock, reload};
 use crate::core::engine::{Command, Verdict};
 
 const NONE: &str =
     "[[clock]]\nname = \"d\"\non = \"order\"\nstart = \"paid\"\nstop = \"shipped\"\ntarget = \"1h\"\n";
+
+const PAUSE: &str = "pause = { status = [\"waiting\"] }\n";
 
 /// What a reload at `t` records: ring, instant, and whether it rings.
 fn reloaded(story: &mut Story, text: &str, mode: ReloadMode, t: &str) -> Vec<String> {
@@ -24,6 +26,35 @@ fn reloaded(story: &mut Story, text: &str, mode: ReloadMode, t: &str) -> Vec<Str
         format!("{} {} {how}", c.ring_name, local(c.at))
     };
     changes.crossings.iter().map(told).collect()
+}
+
+#[test]
+fn h5_shares_of_what_goes_by_the_wall() {
+    let pause = &["10:00 opened", "10:30 status=waiting", "11:30 status=open"];
+    let restart = format!("by = \"18:00\"\non_change = \"restart\"\n{VIP}by = \"15:00\"\n");
+    let sooner = format!("by = \"20:00\"\n{VIP}by = \"16:00\"\n");
+    let vip = &["10:00 opened", "12:00 vip=true"];
+    let vip_late = &["10:00 opened", "14:00 vip=true"];
+    let at_once = &["10:00 opened"];
+    for (lines, story, want) in [
+        ("by = \"12:00\"\n".to_owned(), &at_once[..], "50% 11:00"),
+        // It comes nearer in the pause, too; what falls into the pause waits (H3).
+        (format!("by = \"12:00\"\n{PAUSE}"), &pause[..], "50% 11:30"),
+        (format!("by = \"17:00\"\n{PAUSE}"), &pause[..], "50% 13:30"),
+        // Where pauses move due, it does not.
+        (format!("by = \"12:00\"\nby_extends = true\n{PAUSE}"), &pause[..], "50% 12:00"),
+        // P4: of the time from the restart.
+        (restart, &vip[..], "50% 13:30"),
+        // Three of six hours have gone at 13:00, but it was not of six hours then.
+        (sooner, &vip_late[..], "50% 14:00"),
+        // Twelve hours are open until 10:00 tomorrow.
+        ("every = \"1 day\"\n".to_owned(), &at_once[..], "50% 16:00"),
+    ] {
+        let mut told = Story::new(&clock(&format!("ring = [\"50%\"]\n{lines}")));
+        story.iter().for_each(|line| told.see(line));
+        told.until(at("20:00"));
+        assert_eq!(told.crossed, [want], "H5 {lines}");
+    }
 }
 
 #[test]
