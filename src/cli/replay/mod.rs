@@ -136,7 +136,7 @@ pub fn main(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> an
         Some(other) => Some(compare(args, other, &inputs, &ready, &done, &rings)?),
         None => None,
     };
-    let report = Report::build(&done.rows, rings, &frame);
+    let report = Report::build(&done.rows, rings, &done.lags, &frame);
     let config = args.config.display().to_string();
     let document =
         Document { config: &config, history: &done.tally, report: &report, comparison: comparison.as_ref() };

@@ -21,7 +21,7 @@ use serde::Serialize;
 use self::compare::Comparison;
 use self::rings::Rings;
 use super::rows::{CycleRow, Outcome, Reply};
-use crate::core::clock::metrics::{attainment, in_window, mean, percentile};
+use crate::core::clock::metrics::{Lags, attainment, in_backlog, in_window, mean, percentile};
 use crate::core::time::{Instant, Span};
 use crate::sources::history::Tally;
 
@@ -105,6 +105,28 @@ pub struct Report {
     pub shops: Vec<GroupFigures>,
     /// What would have been rung.
     pub rings: Rings,
+    /// How long after its instant each crossing was recorded (M14), rung or not.
+    pub detection_lag: Detection,
+}
+
+/// Nearest-rank percentiles (M7) of how late `n` crossings were recorded, in whole seconds; null when `n` is 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Detection {
+    /// How many crossings there are.
+    pub n: u64,
+    /// The median.
+    pub p50_s: Option<i64>,
+    /// 99 of 100 are no later than this.
+    pub p99_s: Option<i64>,
+    /// The latest.
+    pub max_s: Option<i64>,
+}
+
+impl Detection {
+    fn of(lags: &Lags) -> Detection {
+        let rank = |p| lags.percentile(p).map(Span::as_secs);
+        Detection { n: lags.count() as u64, p50_s: rank(50), p99_s: rank(99), max_s: rank(100) }
+    }
 }
 
 /// How many cycles stand where.
@@ -136,6 +158,8 @@ pub struct Counts {
     pub unreachable: u64,
     /// At risk (M10).
     pub at_risk: u64,
+    /// Begun and not ended at the window's end, whenever they were due (M11).
+    pub backlog: u64,
 }
 
 impl Counts {
@@ -361,7 +385,7 @@ impl Report {
     ///
     /// A decided cycle counts when it was decided (M1) inside the window, one that ended without counting when it
     /// ended inside it, and one that still runs when it started before the window's end.
-    pub fn build(rows: &[CycleRow], rings: Rings, frame: &Frame) -> Report {
+    pub fn build(rows: &[CycleRow], rings: Rings, lags: &Lags, frame: &Frame) -> Report {
         let names = clock_order(rows.iter().map(|row| &*row.clock), frame);
         let place: BTreeMap<&str, usize> = names.iter().zip(0..).map(|(n, i)| (n.name.as_str(), i)).collect();
         let mut sums: Vec<ClockSums> = names.iter().map(|_| ClockSums::default()).collect();
@@ -371,6 +395,11 @@ impl Report {
         let mut ages = [(0, 0); AGE_BUCKETS_S.len() + 1];
         let mut worst: Vec<&CycleRow> = Vec::new();
         let (mut shifts, mut shops) = (Groups::new(), Groups::new());
+        let last = frame.to - Span::MILLISECOND;
+        for row in rows.iter().filter(|row| is_in_backlog(row, last)) {
+            total.backlog += 1;
+            sums[place[&*row.clock]].counts.backlog += 1;
+        }
         for row in rows.iter().filter(|row| counts_in(row, frame)) {
             let clock = place[&*row.clock];
             total.add(row);
@@ -424,6 +453,7 @@ impl Report {
             shifts: group_figures(shifts, &frame.shifts),
             shops: group_figures(shops, &[]),
             rings: rings.in_order(&names),
+            detection_lag: Detection::of(lags),
             clocks: names.into_iter().zip(sums).map(|(title, sums)| sums.figures(title)).collect(),
         }
     }
@@ -470,6 +500,11 @@ fn counts_in(row: &CycleRow, frame: &Frame) -> bool {
         }
         Outcome::Running | Outcome::Paused | Outcome::Unreachable => row.start < frame.to,
     }
+}
+
+/// M11. What a person excused has ended, even if nothing in the case says so.
+fn is_in_backlog(row: &CycleRow, t: Instant) -> bool {
+    row.outcome != Outcome::Excused && in_backlog(row.start, row.end, t)
 }
 
 fn local(frame: &Frame, at: Instant) -> jiff::civil::DateTime {

@@ -1,6 +1,6 @@
 //! The driver: observations in the order of their instants, and the engine woken when it asks to be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,10 @@ use crate::cli::replay::report::show::count;
 use crate::cli::replay::rows::{CycleRow, Reply, SignalRow, write_line};
 use crate::config::Ready;
 use crate::core::calendar::Era;
-use crate::core::clock::Cycle;
+use crate::core::clock::metrics::Lags;
+use crate::core::clock::{Cycle, RingAt};
 use crate::core::duty::Shifts;
-use crate::core::engine::{CaseView, Changes, Engine, Remark};
+use crate::core::engine::{CaseView, Cause, Changes, Crossing, CycleId, Engine, Remark, Verdict};
 use crate::core::model::{Merge, Scalar};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
@@ -27,6 +28,8 @@ pub struct Replay {
     pub rows: Vec<CycleRow>,
     /// Everything that rang.
     pub signals: Vec<SignalRow>,
+    /// How long after its instant each crossing was recorded (M14).
+    pub lags: Lags,
     /// What was read.
     pub tally: Tally,
     /// A history that broke off: everything before it counts.
@@ -100,6 +103,7 @@ struct Run<'w> {
     desk: Arc<str>,
     out: Option<&'w mut dyn Write>,
     signals: Vec<SignalRow>,
+    detector: Detector,
     remarks: Vec<String>,
     merge: Merge,
     refused: u64,
@@ -117,6 +121,7 @@ impl<'w> Run<'w> {
             desk: desk.as_str().into(),
             out,
             signals: Vec::new(),
+            detector: Detector::default(),
             remarks: Vec::new(),
             merge: Merge::default(),
             refused: 0,
@@ -148,6 +153,7 @@ impl<'w> Run<'w> {
         if changes.is_empty() {
             return Ok(());
         }
+        changes.crossings.iter().for_each(|crossing| self.detector.see(crossing));
         for (crossing, late_by, _) in changes.rings() {
             let row = SignalRow {
                 at: crossing.recorded_at,
@@ -246,6 +252,7 @@ impl<'w> Run<'w> {
         Replay {
             rows,
             signals: self.signals,
+            lags: self.detector.lags,
             tally,
             broken,
             end,
@@ -254,6 +261,28 @@ impl<'w> Run<'w> {
             engine: self.engine,
             took,
         }
+    }
+}
+
+/// How long after its instant each crossing was recorded (M14).
+#[derive(Default)]
+struct Detector {
+    lags: Lags,
+    /// Crossings that were recorded and wait for the calendar to open (H7).
+    held: BTreeSet<(CycleId, RingAt, u8)>,
+}
+
+impl Detector {
+    /// A crossing is detected once, also when it is held and rings later. `due` is crossed as it passes.
+    fn see(&mut self, crossing: &Crossing) {
+        let key = || (crossing.cycle.clone(), crossing.ring, crossing.arm);
+        match crossing.verdict {
+            Verdict::Rung { cause: Cause::Opening, .. } if self.held.remove(&key()) => return,
+            Verdict::Held { .. } => drop(self.held.insert(key())),
+            _ => {}
+        }
+        let due = crossing.due.filter(|_| crossing.ring == RingAt::Due);
+        self.lags.add(crossing.recorded_at.since(due.unwrap_or(crossing.at)));
     }
 }
 
@@ -306,7 +335,7 @@ fn rows(engine: &Engine, shifts: &Shifts, end: Instant) -> Vec<CycleRow> {
 /// M10: running, not overdue, first ring crossed.
 fn is_at_risk(cycle: &Cycle<'_>, now: Instant) -> bool {
     cycle.state == crate::core::clock::State::Running
-        && cycle.terms().rings.iter().filter_map(|ring| cycle.crossing(ring)).any(|at| at <= now)
+        && cycle.rings().iter().filter_map(|ring| cycle.crossing(ring)).any(|at| at <= now)
 }
 
 /// Each shop's and person's name once.
@@ -326,3 +355,6 @@ impl Texts {
         Some(shared)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 //! Integers only: a share is counted in tenths of a percent, a time in milliseconds, so that the same
 //! cycles give the same figures to the byte. With nothing to count a figure is absent, never 0 or 100.
 
+use std::collections::BTreeMap;
+
 use crate::core::time::{Instant, Span};
 
 /// Attainment (达成率, M2) in tenths of a percent, half up: `met` of `decided`; absent when nothing was decided.
@@ -17,8 +19,11 @@ pub fn attainment(met: u64, decided: u64) -> Option<u16> {
 /// The nearest-rank percentile (M7) of a list sorted upwards: element `ceil(percent/100 × n)`, counted from 1.
 /// Absent for an empty list; `percent` 0 is the first element.
 pub fn percentile(sorted: &[Span], percent: u8) -> Option<Span> {
-    let rank = (usize::from(percent.min(100)) * sorted.len()).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied()
+    sorted.get(nearest_rank(sorted.len(), percent) - 1).copied()
+}
+
+fn nearest_rank(n: usize, percent: u8) -> usize {
+    (usize::from(percent.min(100)) * n).div_ceil(100).max(1)
 }
 
 /// The mean (M8), rounded half up to the second; absent for an empty list.
@@ -30,6 +35,43 @@ pub fn mean(spans: &[Span]) -> Option<Span> {
     let whole = 1000 * spans.len() as i128;
     let secs = (2 * sum + whole) / (2 * whole);
     Some(Span::from_secs(i64::try_from(secs).unwrap_or(i64::MAX / 1000)))
+}
+
+/// Whether a cycle is in the backlog at `t` (积压, M11): it started at or before `t`, and had not ended at `t`.
+pub fn in_backlog(start: Instant, end: Option<Instant>, t: Instant) -> bool {
+    start <= t && end.is_none_or(|end| end > t)
+}
+
+/// How long after its instant each crossing was recorded (发现延迟, M14). Most are recorded at once, so that equal
+/// times are counted and not kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lags {
+    counts: BTreeMap<Span, usize>,
+    count: usize,
+}
+
+impl Lags {
+    /// Takes in one crossing.
+    pub fn add(&mut self, lag: Span) {
+        *self.counts.entry(lag).or_default() += 1;
+        self.count += 1;
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The nearest-rank percentile (M7); absent when there is none.
+    pub fn percentile(&self, percent: u8) -> Option<Span> {
+        let rank = nearest_rank(self.count, percent);
+        let mut seen = 0;
+        let reaches = |(_, n): &(&Span, &usize)| {
+            seen += **n;
+            seen >= rank
+        };
+        self.counts.iter().find(reaches).map(|(lag, _)| *lag)
+    }
 }
 
 /// Whether an instant lies in the window `[from, to)`.
@@ -62,6 +104,34 @@ mod tests {
         assert_eq!(percentile(&times, 50), Some(Span::from_minutes(5)));
         assert_eq!(percentile(&times, 90), Some(Span::from_minutes(15)));
         assert_eq!(mean(&times), Some(Span::from_secs(9 * 60 + 30)));
+    }
+
+    #[test]
+    fn m11_the_backlog_holds_what_began_and_has_not_ended() {
+        let at = Instant::from_secs;
+        for (start, end, want) in [
+            (100, None, true),
+            (101, None, false),
+            (50, None, true),
+            (50, Some(100), false),
+            (50, Some(101), true),
+            (100, Some(100), false),
+        ] {
+            assert_eq!(in_backlog(at(start), end.map(at), at(100)), want, "{start}..{end:?}");
+        }
+    }
+
+    #[test]
+    fn m14_lags_rank_as_a_list_does() {
+        assert_eq!(Lags::default().percentile(50), None);
+        let list = minutes(&[0, 0, 0, 0, 0, 3, 3, 9, 15, 40]);
+        let mut lags = Lags::default();
+        list.iter().rev().for_each(|lag| lags.add(*lag));
+        assert_eq!(lags.count(), 10);
+        for p in [0, 1, 50, 51, 70, 71, 90, 95, 99, 100] {
+            assert_eq!(lags.percentile(p), percentile(&list, p), "p{p}");
+        }
+        assert_eq!(lags.percentile(99), Some(Span::from_minutes(40)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::compare::{Change, NamedChange};
 use super::rings::NamedCount;
 use super::show::{age_label, change, count, last_day, moment, plain, share, span, span_or_dash, spreads};
 use super::words::Language;
-use super::{ClockFigures, Document, Frame, GroupFigures, Report, Spread};
+use super::{ClockFigures, Detection, Document, Frame, GroupFigures, Report, Spread};
 
 /// Days of a window from which on the page shows weeks.
 const WEEKS_FROM_DAYS: usize = 120;
@@ -58,6 +58,7 @@ pub fn render(
         groups => view.groups(report),
         rings => view.rings(report),
         reasons => view.named(&report.rings.by_reason),
+        lag => view.lag(&report.detection_lag),
         comparison => view.comparison(document),
         history => view.history(document),
     })
@@ -119,6 +120,7 @@ impl View<'_> {
                 total.overdue > 0,
             ),
             tile(self.word("at_risk"), count(total.at_risk), self.word("at_risk_note").to_owned(), false),
+            tile(self.word("backlog"), count(total.backlog), self.word("backlog_note").to_owned(), false),
             tile(
                 self.word("rings"),
                 count(report.rings.total),
@@ -151,6 +153,7 @@ impl View<'_> {
             missed => count(c.counts.missed),
             overdue => count(c.counts.overdue),
             open_cycles => count(c.counts.running + c.counts.paused),
+            backlog => count(c.counts.backlog),
             not_counted => count(c.counts.cancelled + c.counts.superseded + c.counts.excused + c.counts.unreachable),
         }
     }
@@ -282,6 +285,13 @@ impl View<'_> {
             .into_iter()
             .map(|(name, rows, sum)| context! { title => plain(report.title_of(name)), rows, total => count(sum) })
             .collect()
+    }
+
+    fn lag(&self, lag: &Detection) -> Option<Value> {
+        let show = |secs| span_or_dash(secs, self.language);
+        (lag.n > 0).then(|| {
+            context! { n => count(lag.n), p50 => show(lag.p50_s), p99 => show(lag.p99_s), max => show(lag.max_s) }
+        })
     }
 
     fn named(&self, list: &[NamedCount]) -> Vec<Value> {

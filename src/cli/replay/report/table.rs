@@ -109,7 +109,7 @@ impl Page<'_> {
         let mut columns = vec![(self.word("clock"), Align::Left), (self.word("attainment"), Align::Right)];
         columns.extend(has_goal.then_some((self.word("goal"), Align::Right)));
         columns.extend(
-            ["cycles", "met", "missed", "overdue", "open_cycles", "at_risk", "not_counted"]
+            ["cycles", "met", "missed", "overdue", "backlog", "at_risk", "not_counted"]
                 .map(|key| (self.word(key), Align::Right)),
         );
         let mut grid = Grid::new(&columns);
@@ -122,7 +122,7 @@ impl Page<'_> {
                     c.met,
                     c.missed,
                     c.overdue,
-                    c.running + c.paused,
+                    c.backlog,
                     c.at_risk,
                     c.cancelled + c.superseded + c.excused + c.unreachable,
                 ]
@@ -130,8 +130,9 @@ impl Page<'_> {
             );
             row
         };
-        let quiet = report.clocks.iter().filter(|c| c.counts.cycles == 0).count();
-        for c in report.clocks.iter().filter(|c| c.counts.cycles > 0) {
+        let is_quiet = |c: &&super::ClockFigures| c.counts.cycles == 0 && c.counts.backlog == 0;
+        let quiet = report.clocks.iter().filter(is_quiet).count();
+        for c in report.clocks.iter().filter(|c| !is_quiet(c)) {
             // A title that two clocks share would not tell them apart.
             let title = report.title_of(&c.clock);
             let is_shared =
@@ -213,7 +214,8 @@ impl Page<'_> {
     fn rings(&mut self, report: &Report) {
         self.heading("rings_by_clock");
         if report.rings.total == 0 {
-            return self.line(self.word("no_rings"));
+            self.line(self.word("no_rings"));
+            return self.detection(report);
         }
         let mut grid = Grid::new(&[
             (self.word("clock"), Align::Left),
@@ -227,6 +229,24 @@ impl Page<'_> {
             last = &r.clock;
         }
         self.out.push_str(&grid.text());
+        self.detection(report);
+    }
+
+    fn detection(&mut self, report: &Report) {
+        let lag = &report.detection_lag;
+        if lag.n == 0 {
+            return;
+        }
+        let told = format!(
+            "  {}: n {}  p50 {}  p99 {}  {} {}",
+            self.word("detection_lag"),
+            count(lag.n),
+            self.span(lag.p50_s),
+            self.span(lag.p99_s),
+            self.word("max"),
+            self.span(lag.max_s),
+        );
+        self.line(&told);
     }
 
     fn ages(&mut self, report: &Report) {

@@ -32,7 +32,7 @@ fn row(id: &str, start: i64, due: i64, end: Option<i64>, outcome: Outcome) -> Cy
 }
 
 fn build(rows: &[CycleRow], days: i64) -> Report {
-    Report::build(rows, Rings::default(), &frame(days))
+    Report::build(rows, Rings::default(), &Lags::default(), &frame(days))
 }
 
 #[test]
@@ -74,7 +74,118 @@ fn e98_a_breach_counts_on_the_day_it_was_due() {
 
     let mut friday = frame(2);
     friday.from = FIRST + Span::DAY;
-    assert_eq!(Report::build(&[late], Rings::default(), &friday).total.cycles, 0);
+    assert_eq!(Report::build(&[late], Rings::default(), &Lags::default(), &friday).total.cycles, 0);
+}
+
+#[test]
+fn m1_what_is_met_counts_at_its_end_what_is_broken_at_due() {
+    let at = |m: i64| Some(FIRST + Span::from_minutes(m));
+    for (end, outcome, want) in [
+        (Some(15), Outcome::Met, at(15)),
+        (Some(90), Outcome::Missed, at(20)),
+        (None, Outcome::Overdue, at(20)),
+        (Some(15), Outcome::Cancelled, None),
+        (Some(15), Outcome::Superseded, None),
+        (None, Outcome::Running, None),
+    ] {
+        assert_eq!(row("1", 0, 20, end, outcome).decided_at(), want, "{outcome:?}");
+    }
+    // The window is [from, to): what is decided at its end is of the next.
+    let at_midnight = row("1", 0, 30, Some(24 * 60), Outcome::Met);
+    assert_eq!(build(std::slice::from_ref(&at_midnight), 1).total.decided, 0);
+    assert_eq!(build(&[at_midnight], 2).total.decided, 1);
+}
+
+#[test]
+fn m2_attainment_leaves_out_what_does_not_count() {
+    let of = |outcome| row("1", 0, 20, Some(10), outcome);
+    let mut rows: Vec<_> = (0..2).map(|_| of(Outcome::Met)).collect();
+    rows.push(of(Outcome::Missed));
+    for outcome in [Outcome::Cancelled, Outcome::Superseded, Outcome::Excused, Outcome::Unreachable] {
+        rows.push(of(outcome));
+    }
+    let total = build(&rows, 7).total;
+    assert_eq!((total.attainment_permille, total.decided, total.cycles), (Some(667), 3, 7));
+}
+
+#[test]
+fn m5_m7_m8_m9_times_and_ages_are_ranked() {
+    let mut rows: Vec<_> = [2, 3, 3, 4, 5, 6, 8, 9, 15, 40]
+        .into_iter()
+        .zip(0..)
+        .map(|(minutes, n)| row(&n.to_string(), 0, 60, Some(minutes), Outcome::Met))
+        .collect();
+    rows.extend(
+        [70, 90, 160].map(|minutes| row(&minutes.to_string(), 0, 60, Some(minutes), Outcome::Missed)),
+    );
+    rows.push(row("open", 0, 60, None, Outcome::Running));
+    let clock = &build(&rows, 7).clocks[0];
+    let (taken, late) = (&clock.finish_wall, &clock.overdue_wall);
+    // What has not ended has no resolution time.
+    assert_eq!((taken.n, taken.p50_s, taken.max_s), (13, Some(8 * 60), Some(160 * 60)));
+    assert_eq!((late.n, late.p50_s, late.p90_s), (3, Some(30 * 60), Some(100 * 60)));
+    assert_eq!((late.max_s, late.mean_s), (Some(100 * 60), Some((10 + 30 + 100) * 60 / 3)));
+}
+
+#[test]
+fn m10_at_risk_is_counted() {
+    let mut risky = row("1", 0, 20, None, Outcome::Running);
+    risky.at_risk = true;
+    let report = build(&[risky, row("2", 0, 20, None, Outcome::Running)], 7);
+    assert_eq!((report.total.at_risk, report.clocks[0].counts.at_risk), (1, 1));
+}
+
+#[test]
+fn m11_the_backlog_is_what_stands_open_at_the_end_whenever_it_was_due() {
+    let day = 24 * 60;
+    // Due before the window, and open still.
+    let mut overdue = row("overdue", 0, 0, None, Outcome::Overdue);
+    (overdue.start, overdue.due) = (FIRST - Span::DAY.times(2), Some(FIRST - Span::DAY));
+    let rows = [
+        overdue,
+        row("met", 0, 20, Some(10), Outcome::Met),
+        row("running", 0, 20, None, Outcome::Running),
+        row("paused", 0, 20, None, Outcome::Paused),
+        row("late", 0, 20, Some(3 * day), Outcome::Missed),
+        // Ended, or begun, at the window's end, which is not of it.
+        row("ended", 0, day, Some(day), Outcome::Met),
+        row("next", day, 2 * day, None, Outcome::Running),
+        row("excused", 0, 20, None, Outcome::Excused),
+    ];
+    let report = build(&rows, 1);
+    assert_eq!((report.total.backlog, report.clocks[0].counts.backlog), (5, 5));
+    assert_eq!(report.total.overdue, 0, "it was due before the window");
+}
+
+#[test]
+fn m12_a_breach_is_of_the_shift_at_due() {
+    let mut rows = [
+        row("1", 0, 20, Some(90), Outcome::Missed),
+        row("2", 0, 20, None, Outcome::Overdue),
+        row("3", 0, 20, Some(10), Outcome::Met),
+    ];
+    for (row, shift) in rows.iter_mut().zip(["早班", "晚班", "晚班"]) {
+        row.shift = Some(shift.into());
+    }
+    let report = build(&rows, 7);
+    let of = |name: &str| report.shifts.iter().find(|s| s.name.as_deref() == Some(name)).map(|s| s.decided);
+    assert_eq!(of("早班").map(|d| (d.met, d.breaches())), Some((0, 1)));
+    assert_eq!(of("晚班").map(|d| (d.met, d.breaches())), Some((1, 1)));
+}
+
+#[test]
+fn m14_the_detection_lag_is_ranked_to_the_99th() {
+    let mut lags = Lags::default();
+    (0..198).for_each(|_| lags.add(Span::ZERO));
+    lags.add(Span::from_minutes(30));
+    lags.add(Span::HOUR);
+    let lag = Report::build(&[], Rings::default(), &lags, &frame(1)).detection_lag;
+    assert_eq!((lag.n, lag.p50_s, lag.p99_s, lag.max_s), (200, Some(0), Some(0), Some(3600)));
+    lags.add(Span::from_minutes(30));
+    let lag = Report::build(&[], Rings::default(), &lags, &frame(1)).detection_lag;
+    assert_eq!((lag.n, lag.p99_s), (201, Some(1800)));
+    let none = Report::build(&[], Rings::default(), &Lags::default(), &frame(1)).detection_lag;
+    assert_eq!(none, Detection::default());
 }
 
 #[test]
@@ -108,7 +219,7 @@ fn rings_belong_to_who_was_on_at_due() {
 fn the_same_rows_give_the_same_bytes() {
     let (rows, signals) = desk(20, 0);
     let json = |rows: &[CycleRow]| {
-        let report = Report::build(rows, Rings::count(&signals, rows), &frame(20));
+        let report = Report::build(rows, Rings::count(&signals, rows), &Lags::default(), &frame(20));
         serde_json::to_string(&report).expect("a report")
     };
     let mut turned = rows.clone();
@@ -171,7 +282,12 @@ pub(super) fn with_document<R>(days: i64, show: impl FnOnce(&Document<'_>, &Fram
         Side { config: "policies-2026.toml", rows: &rows, rings: &rings },
         &frame.clocks.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
     );
-    let report = Report::build(&rows, rings, &frame);
+    let mut lags = Lags::default();
+    signals
+        .iter()
+        .zip(0..)
+        .for_each(|(_, n)| lags.add(Span::from_secs(if n % 40 == 0 { n % 700 } else { 0 })));
+    let report = Report::build(&rows, rings, &lags, &frame);
     let history = tally(rows.len() as u64 * 3);
     show(
         &Document {
@@ -199,8 +315,18 @@ fn the_json_has_its_keys() {
     for key in ["config", "history", "report", "comparison"] {
         assert!(value.get(key).is_some(), "{key}");
     }
-    for key in ["zone", "from", "to", "total", "clocks", "days", "breaches_by_hour", "overdue_ages", "worst"]
-    {
+    for key in [
+        "zone",
+        "from",
+        "to",
+        "total",
+        "clocks",
+        "days",
+        "breaches_by_hour",
+        "overdue_ages",
+        "worst",
+        "detection_lag",
+    ] {
         assert!(value["report"].get(key).is_some(), "{key}");
     }
     assert!(!json.contains('.') || value["report"]["total"]["attainment_permille"].is_u64());

@@ -2,6 +2,7 @@ use crate::cli::replay::report::sample::{desk, frame, tally};
 use crate::cli::replay::report::tests::with_document;
 use crate::cli::replay::report::{Document, Report, rings::Rings, words::Language};
 use crate::cli::replay::rows::Outcome;
+use crate::core::clock::metrics::Lags;
 
 use super::render;
 
@@ -18,7 +19,7 @@ fn what_comes_from_outside_is_inert() {
         row.clock = evil.into();
         row.source = evil.into();
     }
-    let report = Report::build(&rows, Rings::default(), &frame);
+    let report = Report::build(&rows, Rings::default(), &Lags::default(), &frame);
     let history = tally(1);
     let document = Document { config: evil, history: &history, report: &report, comparison: None };
     let page = render(&document, &frame, Language::Zh).expect("a page");
@@ -32,7 +33,7 @@ fn what_comes_from_outside_is_inert() {
 #[test]
 fn a_page_of_nothing_still_stands() {
     let frame = frame(1);
-    let report = Report::build(&[], Rings::default(), &frame);
+    let report = Report::build(&[], Rings::default(), &Lags::default(), &frame);
     let history = tally(0);
     let document = Document { config: "c", history: &history, report: &report, comparison: None };
     for language in [Language::Zh, Language::En] {
