@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::core::clock::condition::Condition;
 use crate::core::clock::config::{Pick, Reopen};
 use crate::core::clock::due::{Cycle, State};
-use crate::core::clock::history::{ClockHistory, Relevance};
+use crate::core::clock::history::{ClockHistory, Relevance, Version};
 use crate::core::clock::policy::{Clock, Roles, Rule};
 use crate::core::model::{Content, Entry, Symbols, Timeline, combine, hash64};
 use crate::core::time::{Instant, Span};
@@ -428,13 +428,13 @@ impl<'h, 't> Walk<'h, 't> {
                 }
                 cycle.gaps.push((ending.at, at));
                 cycle.end = None;
-                let now_in_force = self.history.version_at(at);
-                if self.history.versions[now_in_force].clock.is_some()
-                    && cycle.version_at(at) != now_in_force
-                    && self.history.versions[now_in_force].mode != ReloadMode::NewOnly
-                {
-                    // A reload while it was ended left it alone (R1); from here on it counts.
-                    cycle.switches.push((at, now_in_force));
+                // Reloads while it stood ended left it alone (R1); from here on they count.
+                let counts = |v: &Version| {
+                    v.from > ending.at && v.from <= at && v.mode != ReloadMode::NewOnly && v.clock.is_some()
+                };
+                let newest = self.history.versions.iter().rposition(counts);
+                if let Some(newest) = newest.filter(|newest| cycle.version_at(at) != *newest) {
+                    cycle.switches.push((at, newest));
                 }
                 let clock = self.history.versions[cycle.version_at(at)].clock.as_deref();
                 let matching =

@@ -247,6 +247,27 @@ fn r_new_only_leaves_the_running_cycle_and_not_the_next() {
 }
 
 #[test]
+fn r1_what_stood_ended_goes_by_the_reloads_since_from_its_reopening_on() {
+    let of = |target: &str| clock(&format!("reopen = \"continue\"\ntarget = \"{target}\"\n"));
+    for (first, second, due) in [
+        // An hour of four is consumed.
+        (ReloadMode::FromNow, ReloadMode::NewOnly, "13:00"),
+        (ReloadMode::NewOnly, ReloadMode::FromNow, "19:00"),
+        (ReloadMode::NewOnly, ReloadMode::NewOnly, "15:00"),
+        (ReloadMode::FromNow, ReloadMode::Retroactive, "19:00"),
+    ] {
+        let mut story = Story::new(&of("4h"));
+        story.see("10:00 opened");
+        story.see("11:00 ar");
+        reload(&mut story, &of("2h"), first, "11:10");
+        reload(&mut story, &of("8h"), second, "11:20");
+        assert_eq!(story.cycles("c"), ["10:00..11:00 due 14:00 met"], "R1");
+        story.see("12:00 reopened");
+        assert_eq!(story.cycles("c"), [format!("10:00.. due {due} running")], "{first:?} {second:?}");
+    }
+}
+
+#[test]
 fn k12_a_case_heard_of_late_goes_by_what_was_in_force_whichever_others_there_are() {
     for others in [false, true] {
         let mut story = Story::new(&clock("target = \"2h\"\n"));
