@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::core::time::Instant;
 
 /// Wake-ups in the order of their instants, then of the case's number.
@@ -26,7 +28,7 @@ const FEW: usize = 64;
 
 #[derive(Debug)]
 enum Slot {
-    Loose { entries: Vec<Entry>, first: Entry },
+    Loose { entries: SmallVec<[Entry; 2]>, first: Entry },
     Ordered(BTreeSet<Entry>),
 }
 
@@ -62,7 +64,7 @@ impl Timers {
             match self.slots.get_mut(&number) {
                 Some(slot) => slot.insert(entry),
                 None => {
-                    self.slots.insert(number, Slot::Loose { entries: vec![entry], first: entry });
+                    self.slots.insert(number, Slot::Loose { entries: smallvec![entry], first: entry });
                 }
             }
         }
