@@ -34,7 +34,7 @@ pub struct CheckArgs {
 pub fn main(args: &CheckArgs, out: &mut impl Write) -> io::Result<ExitCode> {
     #[expect(clippy::disallowed_methods, reason = "whether holidays run out is asked as of today")]
     let now = Instant::from_timestamp(jiff::Timestamp::now());
-    let (loaded, ..) = check_settings(&args.config, &environment::process(), Some(now));
+    let loaded = check_settings(&args.config, &environment::process(), Some(now)).loaded;
     tell(args, &loaded, out)
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -15,6 +15,8 @@ use crate::cli::replay::progress::Progress;
 use crate::cli::replay::rows::SignalRow;
 use crate::cli::replay::run::{Replay, replay};
 use crate::cli::replay::settings;
+use crate::cli::run::main_file;
+use crate::cli::story::tell;
 use crate::config::Ready;
 use crate::core::calendar::{Calendar, DayKind};
 use crate::core::clock::{Cycle, Flow, Promise, Segment, State};
@@ -34,8 +36,12 @@ pub struct ExplainArgs {
     #[arg(long, short, value_name = "FILE", default_value = "shiftbell.toml")]
     pub config: PathBuf,
     /// The histories to read the case from, as `replay` reads them.
-    #[arg(long = "replay", value_name = "FILE", required = true, num_args = 1..)]
+    #[arg(long = "replay", value_name = "FILE", required_unless_present = "store", num_args = 1..)]
     pub histories: Vec<String>,
+    /// Tell instead what became of an incident or a message in this store, by its id: what happened, who was chosen and
+    /// why, what each attempt came to.
+    #[arg(long, value_name = "FILE", conflicts_with = "histories")]
+    pub store: Option<PathBuf>,
     /// As of this instant (RFC 3339); without it, the end of the history.
     #[arg(long, value_name = "INSTANT")]
     pub until: Option<Instant>,
@@ -61,6 +67,13 @@ impl ExplainArgs {
     }
 }
 
+/// What the store knows of an incident or a message.
+fn kept(args: &ExplainArgs, store: &Path, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let Some(id) = &args.case else { bail!("no id named: give that of an incident or a message") };
+    let main = if args.config.exists() { args.config.clone() } else { main_file(None) };
+    tell(store, &main, id, out)
+}
+
 /// How many steps of open and closed hours are shown of one segment.
 const STEPS_SHOWN: usize = 16;
 
@@ -69,6 +82,9 @@ const STEPS_SHOWN: usize = 16;
 /// # Errors
 /// A configuration that is refused, a history that cannot be read, a case that is not in it.
 pub fn main(args: &ExplainArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<ExitCode> {
+    if let Some(store) = &args.store {
+        return kept(args, store, out);
+    }
     let (histories, case) = args.inputs()?;
     let ready = settings(&args.config, err)?;
     if let Some(wanted) = &args.clock

@@ -1,10 +1,17 @@
 //! One file a verb.
 
+pub mod audit;
 pub mod calendar;
 pub mod check;
 pub mod config;
+mod example;
 pub mod explain;
+pub mod incidents;
 pub mod replay;
+pub mod run;
+pub mod send_test;
+pub mod store;
+mod story;
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -21,7 +28,8 @@ use crate::core::calendar::zone_table;
     name = "shiftbell",
     version = version(),
     max_term_width = 100,
-    after_help = "Try it: shiftbell replay -c builtin:examples/shop.toml HISTORY.jsonl --html report.html\n\
+    after_help = "Try it: shiftbell run --example\n\
+        Before: shiftbell replay -c builtin:examples/shop.toml HISTORY.jsonl --html report.html\n\
         Begin:  shiftbell config show shiftbell.toml > shiftbell.toml && shiftbell check\n\
         Any single value of a configuration can be set by the environment: SHIFTBELL__DESK__ZONE=Asia/Shanghai"
 )]
@@ -33,12 +41,26 @@ struct Arguments {
 /// The help of each stands at its arguments.
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::RunArgs),
+    SendTest(send_test::SendTestArgs),
+    Incidents(incidents::IncidentsArgs),
+    Ack(incidents::AckArgs),
+    Snooze(incidents::SnoozeArgs),
+    Resolve(incidents::ResolveArgs),
+    Escalate(incidents::EscalateArgs),
+    #[command(subcommand)]
+    Silence(incidents::SilenceCommand),
+    Reload(incidents::ReloadArgs),
     Replay(replay::ReplayArgs),
     Explain(explain::ExplainArgs),
     Calendar(calendar::CalendarArgs),
     Check(check::CheckArgs),
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
 }
 
 /// The version, with the release of the zone table: due times depend on both (C12).
@@ -53,10 +75,21 @@ pub fn main() -> ExitCode {
     let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut err = io::stderr();
     let done = match &arguments.verb {
+        Verb::Run(args) => run::main(args, &mut out, &mut err),
+        Verb::SendTest(args) => send_test::main(args, &mut out, &mut err),
+        Verb::Incidents(args) => incidents::incidents(args, &mut out),
+        Verb::Ack(args) => incidents::ack(args, &mut out),
+        Verb::Snooze(args) => incidents::snooze(args, &mut out),
+        Verb::Resolve(args) => incidents::resolve(args, &mut out),
+        Verb::Escalate(args) => incidents::escalate(args, &mut out),
+        Verb::Silence(command) => incidents::silence(command, &mut out),
+        Verb::Reload(args) => incidents::reload(args, &mut out),
         Verb::Replay(args) => replay::main(args, &mut out, &mut err),
         Verb::Explain(args) => explain::main(args, &mut out, &mut err),
         Verb::Calendar(args) => calendar::run(args, io::stdin().lock(), &mut out, &mut err),
         Verb::Check(args) => check::main(args, &mut out).map_err(anyhow::Error::from),
+        Verb::Store(command) => store::main(command, &mut out),
+        Verb::Audit(command) => audit::main(command, &mut out),
         Verb::Config(command) => {
             config::config::<Settings>(command, &mut out, &mut err).map_err(anyhow::Error::from)
         }
@@ -74,7 +107,11 @@ pub fn main() -> ExitCode {
         Err(e) => {
             // Nothing is left to tell it to when standard error is gone too.
             drop(writeln!(err, "error: {e:#}"));
-            if e.is::<replay::Refused>() { ExitCode::from(check::REFUSED) } else { ExitCode::FAILURE }
+            if e.is::<replay::Refused>() || e.is::<store::Refused>() {
+                ExitCode::from(check::REFUSED)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -9,6 +9,9 @@ static FILES: &[(&str, &str)] = &[
     ("calendars/cn_holidays.toml", include_str!("../../config/calendars/cn_holidays.toml")),
     ("calendars/desks.toml", include_str!("../../config/calendars/desks.toml")),
     ("policies/handbook.toml", include_str!("../../config/policies/handbook.toml")),
+    ("roster.toml", include_str!("../../config/roster.toml")),
+    ("examples/first-alert.toml", include_str!("../../config/examples/first-alert.toml")),
+    ("examples/first-alert.jsonl", include_str!("../../config/examples/first-alert.jsonl")),
     ("examples/olist.toml", include_str!("../../config/examples/olist.toml")),
     ("examples/shop.toml", include_str!("../../config/examples/shop.toml")),
 ];

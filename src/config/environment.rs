@@ -16,15 +16,18 @@ pub const PREFIX: &str = "SHIFTBELL";
 /// What stands between the parts of a name.
 const SEPARATOR: &str = "__";
 
-/// Our variables of this process: the only place that reads the environment. What is not UTF-8 arrives with
+/// Our variables of this process. What is not UTF-8 arrives with
 /// U+FFFD in it and is refused when it is loaded.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn process() -> BTreeMap<String, String> {
+    whole().into_iter().filter(|(name, _)| is_ours(name)).collect()
+}
+
+/// Every variable of this process, for what the system hands over (credentials, passwords that the settings name). Only
+/// ours are laid over the settings.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn whole() -> BTreeMap<String, String> {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    std::env::vars_os()
-        .map(|(name, value)| (lossy(name), lossy(value)))
-        .filter(|(name, _)| is_ours(name))
-        .collect()
+    std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect()
 }
 
 fn is_ours(name: &str) -> bool {

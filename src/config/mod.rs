@@ -30,7 +30,7 @@ mod tree;
 pub use loaded::{Loaded, load};
 pub use report::{ConfigReport, Finding, Place};
 pub use schema::schema_for;
-pub use settings::{HolidaySource, Ready, Settings, check_settings, load_settings};
+pub use settings::{Checked, HolidaySource, Ready, Settings, check_settings, load_settings};
 
 #[cfg(test)]
 mod tests;

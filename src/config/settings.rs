@@ -2,22 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::channels::ChannelConfig;
+use crate::channels::render::TemplatesConfig;
+use crate::config::builtin;
 use crate::config::ics::parse_holidays;
 use crate::config::loaded::{Loaded, load};
 use crate::config::report::ConfigReport;
+use crate::console::ServerConfig;
+use crate::core::alerting::AlertingConfig;
 use crate::core::calendar::{CalendarConfig, CoversConfig, Era, HolidayConfig, HolidaySetConfig};
 use crate::core::clock::{
     AttributeType, ClockConfig, KindConfig, MarksConfig, OverlayConfig, Policy, PolicyConfig,
 };
-use crate::core::duty::{DeskConfig, Shifts};
-use crate::core::model::Symbols;
+use crate::core::duty::{DeskConfig, PersonConfig, Roster, Shifts, TeamConfig};
+use crate::core::model::{ChannelClass, Symbols};
 use crate::core::problem::{KeyPath, Problems, Step};
 use crate::core::time::Instant;
+use crate::daemon::intake::WatchConfig;
 use crate::sources::history::import::ImportConfig;
+use crate::store::StoreConfig;
+use crate::telemetry::LogConfig;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +58,33 @@ pub struct Settings {
     /// How recorded histories are read.
     #[serde(default)]
     pub import: ImportConfig,
+    /// The people who can be told (人员).
+    #[serde(default)]
+    pub people: BTreeMap<String, PersonConfig>,
+    /// The teams of the desk (小组).
+    #[serde(default)]
+    pub teams: BTreeMap<String, TeamConfig>,
+    /// The ways by which messages leave (渠道).
+    #[serde(default)]
+    pub channels: BTreeMap<String, ChannelConfig>,
+    /// Who is told when, and how messages are bundled, sent and tried again (告警).
+    #[serde(default)]
+    pub alerting: AlertingConfig,
+    /// The texts of messages (消息模板).
+    #[serde(default)]
+    pub templates: TemplatesConfig,
+    /// A folder whose files are read as they come.
+    #[serde(default)]
+    pub watch: WatchConfig,
+    /// Where the desk is kept (存储).
+    #[serde(default)]
+    pub store: StoreConfig,
+    /// Where the program can be reached (HTTP 服务).
+    #[serde(default)]
+    pub server: ServerConfig,
+    /// What is logged (日志).
+    #[serde(default)]
+    pub log: LogConfig,
 }
 
 /// `[holidays.NAME]`: the dates themselves, or an iCalendar file that has them.
@@ -80,6 +116,8 @@ pub struct Ready {
     pub policy: PolicyConfig,
     /// The shifts.
     pub shifts: Shifts,
+    /// The people, where any are configured.
+    pub roster: Option<Roster>,
     /// Warnings.
     pub report: ConfigReport,
 }
@@ -93,40 +131,137 @@ pub fn load_settings(
     env: &BTreeMap<String, String>,
     now: Option<Instant>,
 ) -> Result<Ready, ConfigReport> {
-    let (loaded, policy, shifts) = check_settings(main, env, now);
-    let (settings, report) = loaded.finish()?;
+    let Checked { loaded, policy, shifts, roster, .. } = check_settings(main, env, now);
+    let folders = Folders::of(&loaded);
+    let (mut settings, report) = loaded.finish()?;
+    folders.rebase(&mut settings);
     match policy.zip(shifts) {
-        Some((policy, shifts)) => Ok(Ready { settings, policy, shifts, report }),
+        Some((policy, shifts)) => Ok(Ready { settings, policy, shifts, roster, report }),
         // Without an error there is a policy.
         None => Err(report),
     }
 }
 
-/// As [`load_settings`], for whoever wants the report in any case.
-pub fn check_settings(
-    main: &Path,
-    env: &BTreeMap<String, String>,
-    now: Option<Instant>,
-) -> (Loaded<Settings>, Option<PolicyConfig>, Option<Shifts>) {
-    let mut loaded = load::<Settings>(main, env);
-    let mut folders = BTreeMap::new();
-    for name in loaded.settings().iter().flat_map(|s| s.holidays.keys()) {
-        let path = KeyPath(vec![Step::from("holidays"), Step::from(name.as_str()), Step::from("ics")]);
-        let file = PathBuf::from(loaded.locate(&path).file);
-        folders.insert(name.clone(), file.parent().map(Path::to_path_buf).unwrap_or_default());
+/// Settings that were checked, whatever came of it.
+#[derive(Debug)]
+pub struct Checked {
+    /// They, with their report, as they were written.
+    pub loaded: Loaded<Settings>,
+    /// They with every path seen from the file that names it, as far as they could be read.
+    pub whole: Option<Settings>,
+    /// The part that the engine goes by.
+    pub policy: Option<PolicyConfig>,
+    /// The shifts.
+    pub shifts: Option<Shifts>,
+    /// The people, where any are configured.
+    pub roster: Option<Roster>,
+}
+
+/// The folders that relative paths are meant in: those of the files that name them.
+struct Folders {
+    holidays: BTreeMap<String, PathBuf>,
+    channels: BTreeMap<String, PathBuf>,
+    watch: PathBuf,
+    store: PathBuf,
+    templates: PathBuf,
+    server: PathBuf,
+}
+
+impl Folders {
+    fn of(loaded: &Loaded<Settings>) -> Folders {
+        let folder = |steps: &[&str]| {
+            let path = KeyPath(steps.iter().map(|s| Step::from(*s)).collect());
+            let file = PathBuf::from(loaded.locate(&path).file);
+            // What a file inside the program or a variable names is meant where the program runs.
+            let name = file.to_string_lossy();
+            if name.starts_with(builtin::PREFIX) || name.starts_with('$') {
+                return PathBuf::new();
+            }
+            file.parent().map(Path::to_path_buf).unwrap_or_default()
+        };
+        let of_each = |section: &str, last: &str, names: &mut dyn Iterator<Item = &String>| {
+            names.map(|name| (name.clone(), folder(&[section, name, last]))).collect::<BTreeMap<_, _>>()
+        };
+        let settings = loaded.settings();
+        Folders {
+            holidays: of_each("holidays", "ics", &mut settings.iter().flat_map(|s| s.holidays.keys())),
+            channels: of_each("channels", "", &mut settings.iter().flat_map(|s| s.channels.keys())),
+            watch: folder(&["watch", "folder"]),
+            store: folder(&["store", "sqlite", "path"]),
+            templates: folder(&["templates", "folder"]),
+            server: folder(&["server", "socket"]),
+        }
     }
-    let (mut policy, mut shifts) = (None, None);
+
+    /// Makes paths whole.
+    fn rebase(&self, settings: &mut Settings) {
+        for (name, channel) in &mut settings.channels {
+            channel.rebase(self.channels.get(name).map(PathBuf::as_path).unwrap_or(Path::new("")));
+        }
+        settings.watch.rebase(&self.watch);
+        settings.store.rebase(&self.store);
+        settings.templates.rebase(&self.templates);
+        if let Some(socket) = &mut settings.server.socket {
+            *socket = self.server.join(&*socket);
+        }
+    }
+}
+
+/// As [`load_settings`], for whoever wants the report in any case.
+pub fn check_settings(main: &Path, env: &BTreeMap<String, String>, now: Option<Instant>) -> Checked {
+    let mut loaded = load::<Settings>(main, env);
+    let folders = Folders::of(&loaded);
+    let (mut policy, mut shifts, mut roster) = (None, None, None);
     loaded.check(|settings, problems| {
         shifts = problems.within("desk", |problems| settings.desk.compile(problems));
         problems.within("import", |problems| settings.import.check(problems));
-        let config = settings.policy(&folders, problems);
+        let config = settings.policy(&folders.holidays, problems);
         Policy::compile(&config, &mut Symbols::new(), now, Era::DEFAULT, problems);
         policy = Some(config);
+        let mut whole = settings.clone();
+        folders.rebase(&mut whole);
+        roster = whole.check_alerting(shifts.as_ref(), problems);
     });
-    (loaded, policy, shifts)
+    let mut whole = loaded.settings().cloned();
+    if let Some(settings) = &mut whole {
+        folders.rebase(settings);
+    }
+    Checked { loaded, whole, policy, shifts, roster }
 }
 
 impl Settings {
+    /// The classes of the channels that are enabled.
+    pub fn channel_classes(&self) -> BTreeMap<Arc<str>, ChannelClass> {
+        self.channels
+            .iter()
+            .filter(|(_, config)| config.enabled)
+            .filter_map(|(name, config)| Some((name.as_str().into(), config.class()?)))
+            .collect()
+    }
+
+    /// Checks what only the daemon reads. A configuration without people is good for `replay` and needs none of it.
+    fn check_alerting(&self, shifts: Option<&Shifts>, problems: &mut Problems) -> Option<Roster> {
+        problems.within("channels", |problems| {
+            for (name, channel) in &self.channels {
+                problems.within(name.as_str(), |problems| channel.check(problems));
+            }
+        });
+        problems.within("watch", |problems| self.watch.check(problems));
+        problems.within("store", |problems| self.store.check(problems));
+        problems.within("templates", |problems| self.templates.check(problems));
+        problems.within("server", |problems| self.server.check(problems));
+        problems.within("log", |problems| self.log.check(problems));
+        if self.people.is_empty() && self.channels.is_empty() {
+            return None;
+        }
+        let channels = self.channel_classes();
+        let roster = shifts.and_then(|shifts| {
+            Roster::compile(&self.people, &self.teams, &self.desk.id, shifts, &channels, problems)
+        });
+        problems.within("alerting", |problems| self.alerting.check(roster.as_ref(), &channels, problems));
+        roster
+    }
+
     /// The part that the engine goes by. Holiday sets are read from their files; `folders` says where each was named.
     fn policy(&self, folders: &BTreeMap<String, PathBuf>, problems: &mut Problems) -> PolicyConfig {
         let mut holidays = BTreeMap::new();

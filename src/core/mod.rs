@@ -5,6 +5,7 @@
 //! - the same inputs give the same answers, to the byte;
 //! - nothing outside the room is imported, and inside it a folder imports only those listed above it.
 
+pub mod ids;
 pub mod problem;
 pub mod time;
 
@@ -14,5 +15,7 @@ pub mod model;
 pub mod clock;
 
 pub mod duty;
+
+pub mod alerting;
 
 pub mod engine;

@@ -1,5 +1,12 @@
 //! One integration binary: what needs more than one room, or the built binary.
 
+mod channels;
+mod channels_smtp;
+mod channels_webhook;
+mod console;
+#[cfg(feature = "fail-points")]
+#[expect(clippy::disallowed_methods, reason = "these tests watch processes from outside, by the wall clock")]
+mod crash;
 mod handbook;
 mod house;
 mod oracle;

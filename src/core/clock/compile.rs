@@ -11,7 +11,7 @@ use crate::core::clock::config::{
     ClockConfig, Names, OnChange, OnMismatch, OverlayConfig, Pick, PolicyConfig, Reopen,
 };
 use crate::core::clock::policy::{Clock, ClockSource, Policy, Promise, Roles, Rule, Terms};
-use crate::core::clock::ring::compile_rings;
+use crate::core::clock::ring::{RingAt, compile_rings};
 use crate::core::model::{Sym, Symbols};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
@@ -40,6 +40,7 @@ impl Policy {
             }
         }
         check_overlay_names(config, &names, problems);
+        check_signals(config, problems);
         let mut context = Compile { config, symbols, calendars: &calendars, types: &types };
         let clocks: Vec<Option<Clock>> =
             names.into_iter().map(|name| context.clock(name, problems)).collect();
@@ -49,6 +50,60 @@ impl Policy {
         let clocks = clocks.into_iter().flatten().map(Arc::new).collect();
         Some(Policy { config: config.clone(), calendars, clocks })
     }
+}
+
+/// What clocks say of their signals.
+fn check_signals(config: &PolicyConfig, problems: &mut Problems) {
+    let mut families: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    problems.within("clock", |problems| {
+        for (i, clock) in config.clock.iter().enumerate() {
+            problems.within(i, |problems| {
+                problems.within("family", |problems| {
+                    let Some(family) = &clock.family else { return };
+                    let word = |w: &str| {
+                        !w.is_empty() && w.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                    };
+                    let own = ["system", "delivery", "channel", "source", "config", "store"];
+                    let kind = family.split('.').next().unwrap_or_default();
+                    if family.len() > 60 || !family.split('.').all(word) || own.contains(&kind) {
+                        problems.error(format!(
+                            "found `{family}`, expected words such as ticket.reply, and none of the program's own: {}",
+                            own.join(", ")
+                        ));
+                    }
+                    let other = families.insert((&clock.on, family), &clock.name).filter(|other| *other != clock.name);
+                    if let Some(other) = other {
+                        problems.error(format!(
+                            "found `{family}`, which is that of clock {other} on the same kind, expected one of its own: \
+                             an incident is known by its family and case"
+                        ));
+                    }
+                });
+                problems.within("hard_deadline", |problems| {
+                    for (n, name) in clock.hard_deadline.0.iter().enumerate() {
+                        if !name.ends_with("_by") {
+                            problems.within(n, |p| {
+                                p.error(format!("found `{name}`, expected a deadline, whose name ends in _by"));
+                            });
+                        }
+                    }
+                });
+                problems.within("levels", |problems| {
+                    for (ring, level) in &clock.levels {
+                        problems.within(ring.as_str(), |problems| {
+                            if !matches!(RingAt::parse(ring), Ok(RingAt::After(..))) {
+                                problems.error("is no ring after due, expected one such as `10m after`");
+                            } else if !(2..=3).contains(level) {
+                                problems.error(format!("found {level}, expected level 2 or 3"));
+                            } else if !clock.ring.iter().any(|r| RingAt::parse(&r.at) == RingAt::parse(ring)) {
+                                problems.error("is none of the clock's rings, expected one of `ring`");
+                            }
+                        });
+                    }
+                });
+            });
+        }
+    });
 }
 
 fn declare_marks(config: &PolicyConfig, symbols: &mut Symbols, problems: &mut Problems) {

@@ -133,6 +133,20 @@ pub struct ClockConfig {
     /// When it rings: `50%`, `5m before`, `due`, `10m after`, `30m before wall` (§7).
     #[serde(default)]
     pub ring: Vec<RingConfig>,
+    /// The family of the trouble it tells of, such as `ticket.reply`: levels, storms and silences go by it. Default: the
+    /// kind and the name.
+    pub family: Option<String>,
+    /// What to do next (下一步), for the text of its messages.
+    pub action: Option<String>,
+    /// Deadlines of the platform (`…_by`) after which a penalty or a legal duty falls due, whatever our own promise is.
+    #[serde(default)]
+    pub hard_deadline: Names,
+    /// Marks that show that somebody is at work on it: they extend an ack once.
+    #[serde(default)]
+    pub progress: Names,
+    /// Rings after due that are a level of their own: `{ "10m after" = 2 }`. Others only come to the record.
+    #[serde(default)]
+    pub levels: BTreeMap<String, u8>,
 }
 
 /// `[[overlay]]`: changes the terms of clocks for some cases, such as VIP (P1, P5).

@@ -10,6 +10,7 @@ mod condition;
 mod config;
 mod crossing;
 mod due;
+mod generation;
 mod history;
 pub mod metrics;
 mod policy;

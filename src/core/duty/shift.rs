@@ -46,17 +46,17 @@ pub struct ShiftConfig {
 /// The shifts of a desk, ready to be asked.
 #[derive(Debug)]
 pub struct Shifts {
-    shifts: Vec<Shift>,
+    pub(super) shifts: Vec<Shift>,
     zone: TimeZone,
 }
 
-#[derive(Debug)]
-struct Shift {
-    name: Arc<str>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shift {
+    pub(super) name: Arc<str>,
     /// Seconds after local midnight.
-    from: i32,
+    pub(super) from: i32,
     /// Seconds it lasts on the wall.
-    length: i32,
+    pub(super) length: i32,
 }
 
 const DAY: i32 = 86_400;

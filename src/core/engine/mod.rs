@@ -16,6 +16,8 @@ mod case;
 mod changes;
 #[cfg(test)]
 mod crowded;
+mod desk;
+mod edges;
 #[cfg(test)]
 mod examples;
 mod judge;
@@ -29,6 +31,8 @@ mod rings;
 #[cfg(test)]
 mod rules;
 mod snapshot;
+#[cfg(test)]
+mod stories;
 mod timers;
 
 use std::collections::BTreeSet;
@@ -50,6 +54,7 @@ pub use changes::{
     CaseKey, CaseNumber, Cause, Changes, Crossing, CycleChange, CycleId, Refused, Remark, Retraction,
     RetractionReason, Verdict,
 };
+pub use desk::{Desk, Observed};
 pub use reload::{Move, ReloadDifference};
 pub use snapshot::{CaseRow, Snapshot};
 

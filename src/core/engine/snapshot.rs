@@ -129,6 +129,12 @@ impl Snapshot {
 }
 
 impl Engine {
+    /// The row's id in a store.
+    pub fn row_id(&self, number: CaseNumber) -> Option<String> {
+        let key = self.view(number)?.key();
+        Some(format!("{}\0{}\0{}", key.source, key.kind, key.id))
+    }
+
     /// The row of a case, to be kept in the commit of the step that named it in
     /// [`super::Changes::cases`]. `None` when the case is no longer in memory.
     pub fn row(&self, number: CaseNumber) -> Option<CaseRow> {
@@ -215,6 +221,14 @@ impl Engine {
 
     /// The whole desk.
     pub fn save(&self) -> Snapshot {
+        let mut cases: Vec<CaseRow> =
+            self.cases.iter().filter_map(|c| c.as_deref()).map(|c| self.row_of(c)).collect();
+        cases.sort_by(|a, b| (&a.source, &a.kind, &a.id).cmp(&(&b.source, &b.kind, &b.id)));
+        Snapshot { cases, ..self.outline() }
+    }
+
+    /// The whole desk but its cases.
+    fn outline(&self) -> Snapshot {
         let epochs = self.history.epochs().iter().map(|epoch| SavedEpoch {
             from: epoch.from.as_millis(),
             mode: epoch.mode,
@@ -222,17 +236,41 @@ impl Engine {
             // A policy that was read from configuration can always be written as JSON.
             policy: serde_json::to_string(epoch.policy.config()).unwrap_or_default(),
         });
-        let mut cases: Vec<CaseRow> =
-            self.cases.iter().filter_map(|c| c.as_deref()).map(|c| self.row_of(c)).collect();
-        cases.sort_by(|a, b| (&a.source, &a.kind, &a.id).cmp(&(&b.source, &b.kind, &b.id)));
         Snapshot {
             version: VERSION,
             desk: self.desk.to_string(),
             now: self.now.as_millis(),
             epochs: epochs.collect(),
             uncovered: self.uncovered.iter().map(|(c, y)| (c.to_string(), *y)).collect(),
-            cases,
+            cases: Vec::new(),
         }
+    }
+
+    /// The policies it has gone by and what it told of calendars, beside its cases: what a store keeps of it.
+    ///
+    /// # Errors
+    /// Never in practice: every part has a binary form.
+    pub fn save_policies(&self) -> Result<Vec<u8>, Refused> {
+        Snapshot { cases: Vec::new(), ..self.outline() }.to_bytes()
+    }
+
+    /// Takes up [`Engine::save_policies`], before any case is restored.
+    ///
+    /// # Errors
+    /// The bytes are not readable, or a policy in them no longer compiles; nothing has changed.
+    pub fn restore_policies(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        let snapshot = Snapshot::from_bytes(bytes)?;
+        let desk = self.desk.clone();
+        let now = self.now;
+        *self = Engine::load(&snapshot, self.era)?;
+        self.desk = desk;
+        self.now = self.now.max(now);
+        Ok(())
+    }
+
+    /// Takes up the time at which it left off, before any case is restored (W5).
+    pub fn resume_at(&mut self, now: Instant) {
+        self.now = self.now.max(now);
     }
 
     /// A desk as a snapshot says.

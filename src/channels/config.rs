@@ -1,0 +1,164 @@
+//! `[channels.NAME]`: one section of an adapter, and what holds for every channel.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::channels::maildir::MaildirConfig;
+use crate::channels::print::PrintConfig;
+use crate::channels::smtp::SmtpConfig;
+use crate::channels::webhook::WebhookConfig;
+use crate::channels::{ADAPTERS, Adapter};
+use crate::core::model::ChannelClass;
+use crate::core::problem::Problems;
+
+/// How many attempts of one channel may be under way (`MAX_INFLIGHT`).
+pub(crate) const MAX_INFLIGHT: u16 = 16;
+
+/// `[channels.NAME]`: a way by which messages leave (渠道). It has exactly one section named after its adapter, such as
+/// `[channels.ops-mail.smtp]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelConfig {
+    /// `false` keeps it configured, and sends nothing by it.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// How many attempts may be under way at once; after a crash so many messages may arrive twice. 1 to 256.
+    #[serde(default = "max_inflight")]
+    pub max_inflight: u16,
+    /// Mail by a relay (邮件).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<SmtpConfig>,
+    /// Somebody's HTTP endpoint, signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookConfig>,
+    /// Mails as files in a folder, to try things out without an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maildir: Option<MaildirConfig>,
+    /// Texts on standard output, to try things out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub print: Option<PrintConfig>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn max_inflight() -> u16 {
+    MAX_INFLIGHT
+}
+
+impl Default for ChannelConfig {
+    fn default() -> ChannelConfig {
+        ChannelConfig {
+            enabled: true,
+            max_inflight: MAX_INFLIGHT,
+            smtp: None,
+            webhook: None,
+            maildir: None,
+            print: None,
+        }
+    }
+}
+
+impl ChannelConfig {
+    /// The adapter that it names; `None` when it names none or several.
+    pub fn adapter(&self) -> Option<&'static Adapter> {
+        let mut chosen = ADAPTERS.iter().filter(|a| (a.chosen)(self));
+        chosen.next().filter(|_| chosen.next().is_none()).copied()
+    }
+
+    /// The class of the channel, where it names one adapter.
+    pub fn class(&self) -> Option<ChannelClass> {
+        self.adapter().map(|adapter| adapter.class)
+    }
+
+    /// Takes relative paths as seen from `folder`, the one of the file that names the channel.
+    pub fn rebase(&mut self, folder: &Path) {
+        if let Some(smtp) = &mut self.smtp {
+            rebase(&mut smtp.password_file, folder);
+            rebase(&mut smtp.ca_file, folder);
+        }
+        if let Some(webhook) = &mut self.webhook {
+            for path in [
+                &mut webhook.url_file,
+                &mut webhook.secret_file,
+                &mut webhook.bearer_file,
+                &mut webhook.ca_file,
+            ] {
+                rebase(path, folder);
+            }
+        }
+        if let Some(maildir) = &mut self.maildir {
+            maildir.path = folder.join(&maildir.path).display().to_string();
+        }
+    }
+
+    /// Notes everything that is wrong. Paths are looked at as they are: [`ChannelConfig::rebase`] first.
+    pub fn check(&self, problems: &mut Problems) {
+        if self.max_inflight == 0 || self.max_inflight > 256 {
+            problems.within("max_inflight", |p| {
+                p.error(format!("found {}, expected 1 to 256", self.max_inflight));
+            });
+        }
+        let chosen: Vec<_> = ADAPTERS.iter().filter(|a| (a.chosen)(self)).collect();
+        match chosen.as_slice() {
+            [one] => problems.within(one.name, |problems| (one.check)(self, problems)),
+            [] => {
+                let names: Vec<_> = ADAPTERS.iter().map(|a| a.name).collect();
+                problems.error(format!("has no adapter, expected one section of: {}", names.join(", ")));
+            }
+            several => {
+                let names: Vec<_> = several.iter().map(|a| a.name).collect();
+                problems.error(format!(
+                    "has several adapters ({}), expected one: give each a channel of its own",
+                    names.join(", ")
+                ));
+            }
+        }
+    }
+}
+
+fn rebase(path: &mut Option<String>, folder: &Path) {
+    if let Some(path) = path {
+        *path = folder.join(&*path).display().to_string();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::problem::Problem;
+
+    pub(crate) fn problems_of(text: &str) -> Vec<String> {
+        let config: ChannelConfig = toml::from_str(text).unwrap();
+        let mut problems = Problems::new();
+        config.check(&mut problems);
+        problems.into_vec().into_iter().map(|Problem { path, text, .. }| format!("{path}: {text}")).collect()
+    }
+
+    #[test]
+    fn a_channel_has_one_adapter() {
+        for (text, want) in [
+            ("", ": has no adapter, expected one section of: smtp, webhook, maildir, print"),
+            (
+                "[print]\n[maildir]\npath = \"m\"",
+                ": has several adapters (maildir, print), expected one: give each a channel of its own",
+            ),
+            ("max_inflight = 0\n[print]", "max_inflight: found 0, expected 1 to 256"),
+        ] {
+            assert_eq!(problems_of(text), [want], "{text}");
+        }
+        assert_eq!(problems_of("[print]"), [""; 0]);
+    }
+
+    #[test]
+    fn a_key_nobody_reads_is_refused() {
+        for text in
+            ["colour = 1\n[print]", "[print]\ncolour = 1", "[smtp]\nhost = \"h\"\nfrom = \"f\"\nport2 = 1"]
+        {
+            assert!(toml::from_str::<ChannelConfig>(text).is_err(), "{text}");
+        }
+    }
+}

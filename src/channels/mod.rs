@@ -1,0 +1,202 @@
+//! Adapters: how a message leaves. One file a channel, one table; `render/` makes the texts.
+//!
+//! Invariants of this room:
+//! - every send ends in one [`Outcome`] within its deadline, and only its class decides what happens next;
+//! - a 2xx alone is never success where the channel reports codes in the body; what cannot be read is `unknown`;
+//! - no secret and no clear address is in an outcome, an error or a log line.
+//!
+//! To add a channel: one file with its `…Config`, its [`Channel`] and a `static ADAPTER`, one field in [`ChannelConfig`],
+//! one line in [`ADAPTERS`].
+
+mod config;
+pub mod escape;
+pub mod http;
+mod mail;
+pub mod maildir;
+pub mod mask;
+pub mod print;
+pub mod render;
+mod secret;
+pub mod smtp;
+pub mod webhook;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::alerting::Claim;
+use crate::core::alerting::config::SendConfig;
+use crate::core::model::{ChannelCard, ChannelClass, Outcome, Statement};
+use crate::core::problem::Problems;
+use crate::core::time::Instant;
+
+pub use config::ChannelConfig;
+pub use escape::Markup;
+pub use secret::{InlineSecret, SecretFault};
+
+/// A channel as it is configured.
+pub trait Channel: Send + Sync + 'static {
+    /// What it can do (§10.3).
+    fn card(&self) -> &ChannelCard;
+
+    /// Hands a message over. Never fails otherwise than by its outcome, and is over by the deadline that the caller sets
+    /// around it; dropped before that, the attempt is uncertain.
+    fn send<'a>(&'a self, claim: &'a Claim) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+    /// Asks what became of a message, by our key (§10.4); `None` where that cannot be asked.
+    fn query<'a>(&'a self, key: &'a str) -> Pin<Box<dyn Future<Output = Option<Statement>> + Send + 'a>> {
+        let _ = key;
+        Box::pin(std::future::ready(None))
+    }
+}
+
+/// How an adapter makes a channel.
+pub(crate) type Build = fn(&ChannelConfig, &Making<'_>) -> Result<Arc<dyn Channel>, BuildError>;
+
+/// Channels by their names.
+pub type Channels = BTreeMap<Arc<str>, Arc<dyn Channel>>;
+
+/// Every adapter, in the order in which they are told. A new one is one line here.
+pub static ADAPTERS: &[&Adapter] = &[&smtp::ADAPTER, &webhook::ADAPTER, &maildir::ADAPTER, &print::ADAPTER];
+
+/// One kind of channel: what the table knows of it.
+pub struct Adapter {
+    /// The name of its section: `[channels.NAME.smtp]`.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub about: &'static str,
+    /// The class of its channels: plans are made of classes (§7.3).
+    pub class: ChannelClass,
+    /// How what people write must be neutralised for it.
+    pub markup: Markup,
+    /// Whether the channel is configured with it.
+    pub(crate) chosen: fn(&ChannelConfig) -> bool,
+    /// Notes everything wrong with its section.
+    pub(crate) check: fn(&ChannelConfig, &mut Problems),
+    /// Makes the channel.
+    pub(crate) build: Build,
+}
+
+impl fmt::Debug for Adapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Adapter({})", self.name)
+    }
+}
+
+/// The adapter of this name.
+pub fn adapter(name: &str) -> Option<&'static Adapter> {
+    ADAPTERS.iter().copied().find(|a| a.name == name)
+}
+
+/// What the time is, asked at the edge: headers and signatures carry it.
+pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// To connect.
+    pub connect: Duration,
+    /// For one attempt in all.
+    pub total: Duration,
+}
+
+impl From<&SendConfig> for Limits {
+    fn from(config: &SendConfig) -> Limits {
+        let span = |span: crate::core::time::Span| {
+            Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+        };
+        Limits { connect: span(config.connect_timeout), total: span(config.timeout) }
+    }
+}
+
+impl Limits {
+    /// The time left for an attempt, a little less than the caller's own deadline: so the adapter itself can say how far
+    /// it came, instead of being dropped.
+    pub(crate) fn budget(&self, claim: &Claim, clock: &Clock) -> Duration {
+        let left = u64::try_from(claim.deadline.since(clock()).as_millis()).unwrap_or(0);
+        let all = self.total.min(Duration::from_millis(left));
+        all - (all / 10).min(Duration::from_millis(500))
+    }
+}
+
+/// What channels are made with.
+pub struct Making<'a> {
+    /// The environment, as the config room read it.
+    pub env: &'a BTreeMap<String, String>,
+    /// Time limits.
+    pub limits: Limits,
+    /// The time.
+    pub clock: Clock,
+    /// The name of the channel: set by [`build`].
+    pub name: Arc<str>,
+}
+
+impl fmt::Debug for Making<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Making").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// A channel that could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("channel {name}: {fault}")]
+pub struct BuildError {
+    /// The channel.
+    pub name: Arc<str>,
+    /// What is wrong.
+    #[source]
+    pub fault: BuildFault,
+}
+
+/// Why a channel could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildFault {
+    /// A secret cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretFault),
+    /// A certificate file cannot be used.
+    #[error(transparent)]
+    Tls(#[from] http::TlsFault),
+    /// A setting has no meaning; the config check tells it with its line.
+    #[error("{0}")]
+    Setting(String),
+}
+
+/// Makes every channel that is enabled. One that cannot be made does not keep the others from being made: its error is
+/// told, and its notices go by other lanes.
+pub fn build(channels: &BTreeMap<String, ChannelConfig>, making: &Making<'_>) -> (Channels, Vec<BuildError>) {
+    let (mut made, mut errors) = (BTreeMap::new(), Vec::new());
+    for (name, config) in channels.iter().filter(|(_, config)| config.enabled) {
+        match build_one(name, config, making) {
+            Ok(channel) => drop(made.insert(Arc::clone(&channel.card().name), channel)),
+            Err(error) => errors.push(error),
+        }
+    }
+    (made, errors)
+}
+
+/// Makes one channel, enabled or not.
+///
+/// # Errors
+/// A secret or a certificate that cannot be read, a setting without meaning.
+pub fn build_one(
+    name: &str,
+    config: &ChannelConfig,
+    making: &Making<'_>,
+) -> Result<Arc<dyn Channel>, BuildError> {
+    let name: Arc<str> = name.into();
+    let making = Making {
+        env: making.env,
+        limits: making.limits,
+        clock: Arc::clone(&making.clock),
+        name: Arc::clone(&name),
+    };
+    let Some(adapter) = config.adapter() else {
+        let fault = BuildFault::Setting("has no section of an adapter".to_owned());
+        return Err(BuildError { name, fault });
+    };
+    (adapter.build)(config, &making)
+}

@@ -1,0 +1,236 @@
+//! Where secrets come from: a file, a variable of the environment, a credential of systemd; written into the
+//! configuration only by who says so on purpose.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::core::ids::Secret;
+use crate::core::problem::Problems;
+
+/// A secret that stands in the configuration itself. Never printed, never written.
+#[derive(Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(transparent)]
+pub struct InlineSecret(String);
+
+impl InlineSecret {
+    /// A secret of this text.
+    pub fn new(text: impl Into<String>) -> InlineSecret {
+        InlineSecret(text.into())
+    }
+}
+
+impl fmt::Debug for InlineSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InlineSecret(…)")
+    }
+}
+
+impl Serialize for InlineSecret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for InlineSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<InlineSecret, D::Error> {
+        String::deserialize(deserializer).map(InlineSecret)
+    }
+}
+
+/// A secret that cannot be read. Says where, never what.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretFault {
+    /// The file cannot be read.
+    #[error("failed to read {key} {}: {reason}", path.display())]
+    File {
+        /// The key that names it.
+        key: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The variable is not set.
+    #[error("{key} names the variable {variable}, which is not set")]
+    Variable {
+        /// The key that names it.
+        key: String,
+        /// The variable.
+        variable: String,
+    },
+    /// There are no credentials of systemd.
+    #[error(
+        "{key} names the credential {credential}, but CREDENTIALS_DIRECTORY is not set: start it by systemd with \
+         LoadCredential={credential}:FILE, or use {base}_file"
+    )]
+    NoCredentials {
+        /// The key that names it.
+        key: String,
+        /// The key without `_credential`.
+        base: &'static str,
+        /// The credential.
+        credential: String,
+    },
+    /// It is empty.
+    #[error("{key}: the secret is empty")]
+    Empty {
+        /// The key that names it.
+        key: String,
+    },
+}
+
+/// The four ways to give one secret.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pick<'a> {
+    /// The key without `_file`, `_env`, `_credential`.
+    pub(crate) base: &'static str,
+    pub(crate) file: &'a Option<String>,
+    pub(crate) env: &'a Option<String>,
+    pub(crate) credential: &'a Option<String>,
+    pub(crate) inline: Option<&'a InlineSecret>,
+}
+
+/// More than this in a secret file is a mistake.
+const LONGEST: u64 = 64 * 1024;
+
+impl Pick<'_> {
+    fn given(&self) -> Vec<String> {
+        let key = |suffix: &str| format!("{}{suffix}", self.base);
+        [
+            (self.file.is_some(), key("_file")),
+            (self.env.is_some(), key("_env")),
+            (self.credential.is_some(), key("_credential")),
+            (self.inline.is_some(), key("")),
+        ]
+        .into_iter()
+        .filter_map(|(given, key)| given.then_some(key))
+        .collect()
+    }
+
+    pub(crate) fn is_given(&self) -> bool {
+        !self.given().is_empty()
+    }
+
+    /// Notes it when it is given twice, and when its file cannot be read now.
+    pub(crate) fn check(&self, problems: &mut Problems) {
+        let given = self.given();
+        if given.len() > 1 {
+            problems.error(format!("has {}, expected only one of them", given.join(" and ")));
+        }
+        if let Some(file) = self.file {
+            let key = format!("{}_file", self.base);
+            if let Err(e) = std::fs::metadata(file) {
+                problems.within(key.as_str(), |p| {
+                    p.warn(format!(
+                        "cannot be read now: {e}; the service may be allowed to where this check is not"
+                    ));
+                });
+            }
+        }
+        if let Some(name) = self.credential
+            && (name.is_empty() || name.contains('/') || name.starts_with('.'))
+        {
+            problems.within(format!("{}_credential", self.base).as_str(), |p| {
+                p.error(format!("found `{name}`, expected the name of a credential, without a path"));
+            });
+        }
+    }
+
+    /// The secret itself, `None` where none is configured. A line break at its end is not part of it.
+    pub(crate) fn read(&self, env: &BTreeMap<String, String>) -> Result<Option<Secret>, SecretFault> {
+        let key = || self.given().pop().unwrap_or_default();
+        let text = if let Some(file) = self.file {
+            read_file(&key(), Path::new(file))?
+        } else if let Some(variable) = self.env {
+            env.get(variable)
+                .cloned()
+                .ok_or_else(|| SecretFault::Variable { key: key(), variable: variable.clone() })?
+        } else if let Some(credential) = self.credential {
+            let folder = env.get("CREDENTIALS_DIRECTORY").ok_or_else(|| SecretFault::NoCredentials {
+                key: key(),
+                base: self.base,
+                credential: credential.clone(),
+            })?;
+            read_file(&key(), &Path::new(folder).join(credential))?
+        } else if let Some(inline) = self.inline {
+            inline.0.clone()
+        } else {
+            return Ok(None);
+        };
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.is_empty() {
+            return Err(SecretFault::Empty { key: key() });
+        }
+        Ok(Some(Secret::new(text)))
+    }
+}
+
+fn read_file(key: &str, path: &Path) -> Result<String, SecretFault> {
+    let fault = |reason: String| SecretFault::File { key: key.to_owned(), path: path.to_owned(), reason };
+    let length = std::fs::metadata(path).map_err(|e| fault(e.to_string()))?.len();
+    if length > LONGEST {
+        return Err(fault(format!("is {length} bytes long, expected at most {LONGEST}")));
+    }
+    std::fs::read_to_string(path).map_err(|e| fault(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_comes_from_one_of_four_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pw");
+        std::fs::write(&file, "hunter2 \r\n").unwrap();
+        std::fs::write(folder.path().join("empty"), "\n").unwrap();
+        let path = |name: &str| Some(folder.path().join(name).display().to_string());
+        let env: BTreeMap<_, _> =
+            [("PW", "hunter3"), ("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap())]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into();
+        let none = None;
+        let some = |text: &str| Some(text.to_owned());
+        fn pick<'a>(
+            file: &'a Option<String>,
+            env: &'a Option<String>,
+            credential: &'a Option<String>,
+        ) -> Pick<'a> {
+            Pick { base: "password", file, env, credential, inline: None }
+        }
+        let read = |pick: Pick<'_>, env: &BTreeMap<_, _>| {
+            pick.read(env).map(|s| s.map(|s| s.reveal().to_owned())).map_err(|e| e.to_string())
+        };
+        assert_eq!(read(pick(&path("pw"), &none, &none), &env), Ok(some("hunter2 ")));
+        assert_eq!(read(pick(&none, &some("PW"), &none), &env), Ok(some("hunter3")));
+        assert_eq!(read(pick(&none, &none, &some("pw")), &env), Ok(some("hunter2 ")));
+        assert_eq!(read(pick(&none, &none, &none), &env), Ok(None));
+        let inline = InlineSecret::new("hunter4");
+        assert_eq!(
+            read(Pick { inline: Some(&inline), ..pick(&none, &none, &none) }, &env),
+            Ok(some("hunter4"))
+        );
+        let told = |pick: Pick<'_>, env: &BTreeMap<_, _>| read(pick, env).unwrap_err();
+        assert_eq!(
+            told(pick(&none, &some("NO"), &none), &env),
+            "password_env names the variable NO, which is not set"
+        );
+        assert_eq!(told(pick(&path("empty"), &none, &none), &env), "password_file: the secret is empty");
+        assert!(told(pick(&path("gone"), &none, &none), &env).contains("No such file"));
+        assert!(
+            told(pick(&none, &none, &some("pw")), &BTreeMap::new()).contains("LoadCredential=pw:FILE"),
+            "the remedy"
+        );
+    }
+
+    #[test]
+    fn an_inline_secret_is_never_printed() {
+        let secret = InlineSecret::new("hunter2");
+        let shown = format!("{secret:?} {}", serde_json::to_string(&secret).unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}

@@ -1,0 +1,346 @@
+//! Somebody's HTTP endpoint (`apis/channels` §12): JSON, signed as Standard Webhooks has it, with a key that lets the
+//! receiver drop the second copy. `docs/webhook.md` describes it for whoever writes a receiver.
+
+mod alertmanager;
+mod config;
+pub mod sign;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Response, StatusCode, Url};
+use tokio::time::timeout;
+
+use crate::channels::http::{ClientConfig, LONGEST_ANSWER, client, detail_without, failed, retry_after};
+use crate::channels::{
+    Adapter, BuildError, BuildFault, Channel, ChannelConfig, Clock, Limits, Making, Markup,
+};
+use crate::core::alerting::Claim;
+use crate::core::ids::Secret;
+use crate::core::model::{
+    ChannelCard, ChannelClass, DuplicateKey, LinkRule, Outcome, OutcomeClass, ReceiptPath, ReplyPath,
+};
+use crate::core::time::Span;
+
+pub use config::{WebhookConfig, WebhookFormat};
+
+use sign::SigningKeys;
+
+/// The line of the table.
+pub static ADAPTER: Adapter = Adapter {
+    name: "webhook",
+    about: "Webhook / JSON to an HTTP endpoint of yours, signed (Standard Webhooks, Alertmanager)",
+    class: ChannelClass::Webhook,
+    markup: Markup::Plain,
+    chosen: |config| config.webhook.is_some(),
+    check: |config, problems| config.webhook.iter().for_each(|webhook| webhook.check(problems)),
+    build: |config, making| {
+        let webhook = config.webhook.clone().unwrap_or_default();
+        match Webhook::new(&webhook, config, making) {
+            Ok(webhook) => Ok(Arc::new(webhook)),
+            Err(fault) => Err(BuildError { name: Arc::clone(&making.name), fault }),
+        }
+    },
+};
+
+/// Bodies are cut here.
+const BODY_LIMIT: usize = 65_536;
+
+/// How long the rest of an answer is waited for, once its status is there.
+const REST: Duration = Duration::from_secs(1);
+
+/// A configured endpoint.
+pub struct Webhook {
+    card: ChannelCard,
+    client: reqwest::Client,
+    url: Option<Url>,
+    keys: Option<SigningKeys>,
+    bearer: Option<Secret>,
+    format: WebhookFormat,
+    allow_plain: bool,
+    external_url: Option<String>,
+    limits: Limits,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhook")
+            .field("card", &self.card)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Webhook {
+    fn new(
+        webhook: &WebhookConfig,
+        config: &ChannelConfig,
+        making: &Making<'_>,
+    ) -> Result<Webhook, BuildFault> {
+        let url = match (&webhook.url, webhook.url_secret().read(making.env)?) {
+            (Some(url), None) => Some(url.clone()),
+            (None, Some(url)) => Some(url.reveal().trim().to_owned()),
+            (None, None) => None,
+            (Some(_), Some(_)) => return Err(BuildFault::Setting("has two urls, expected one".to_owned())),
+        };
+        let url = match url {
+            Some(url) => Some(
+                endpoint(&url, webhook.allow_plain).map_err(|e| BuildFault::Setting(format!("url: {e}")))?,
+            ),
+            None => None,
+        };
+        let keys = match webhook.secret().read(making.env)? {
+            Some(text) => {
+                Some(SigningKeys::parse(&text).map_err(|e| BuildFault::Setting(format!("secret: {e}")))?)
+            }
+            None => None,
+        };
+        let http =
+            ClientConfig { ca_file: webhook.ca_file.clone().map(Into::into), proxy: webhook.proxy.clone() };
+        Ok(Webhook {
+            card: ChannelCard {
+                name: Arc::clone(&making.name),
+                adapter: ADAPTER.name.into(),
+                class: ChannelClass::Webhook,
+                duplicate_key: match webhook.duplicate_horizon {
+                    Span::ZERO => DuplicateKey::None,
+                    horizon => DuplicateKey::Strong { horizon },
+                },
+                receipts: ReceiptPath::None,
+                reply: ReplyPath::None,
+                body_limit: Some(BODY_LIMIT),
+                links: LinkRule::Any,
+                lane_caps: Vec::new(),
+                account_caps: Vec::new(),
+                max_inflight: config.max_inflight,
+            },
+            client: client(&http, &making.limits)?,
+            url,
+            keys,
+            bearer: webhook.bearer().read(making.env)?,
+            format: webhook.format,
+            allow_plain: webhook.allow_plain,
+            external_url: webhook.external_url.clone(),
+            limits: making.limits,
+            clock: Arc::clone(&making.clock),
+        })
+    }
+
+    fn body(&self, claim: &Claim) -> Vec<u8> {
+        let own = claim.body.data.clone().unwrap_or_else(|| {
+            serde_json::json!({ "version": 1, "message": claim.message, "text": claim.body.text }).to_string()
+        });
+        match self.format {
+            WebhookFormat::Shiftbell => own.into_bytes(),
+            WebhookFormat::Alertmanager => {
+                alertmanager::convert(&own, claim, &self.card.name, self.external_url.as_deref())
+            }
+        }
+    }
+
+    fn headers(&self, claim: &Claim, body: &[u8]) -> Option<HeaderMap> {
+        let now = (self.clock)().as_secs();
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut put = |name: &'static str, value: &str| -> Option<()> {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).ok()?);
+            Some(())
+        };
+        put("idempotency-key", &claim.key)?;
+        put("webhook-id", &claim.key)?;
+        put("webhook-timestamp", &now.to_string())?;
+        if let Some(keys) = &self.keys {
+            put("webhook-signature", &keys.sign(&claim.key, now, body))?;
+        }
+        if let Some(bearer) = &self.bearer {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", bearer.reveal())).ok()?;
+            value.set_sensitive(true);
+            headers.insert(reqwest::header::AUTHORIZATION, value);
+        }
+        Some(headers)
+    }
+
+    async fn post(&self, claim: &Claim) -> Outcome {
+        let url = match (&self.url, claim.address.trim()) {
+            (Some(url), _) => url.clone(),
+            (None, "") => {
+                return config_fault(
+                    "neither the channel has a url nor the person an address on it".to_owned(),
+                );
+            }
+            (None, address) => match endpoint(address, self.allow_plain) {
+                Ok(url) => url,
+                Err(reason) => {
+                    return Outcome { detail: Some(reason), ..Outcome::of(OutcomeClass::RecipientPermanent) };
+                }
+            },
+        };
+        let body = self.body(claim);
+        let Some(headers) = self.headers(claim, &body) else {
+            return config_fault("bearer: found characters that no header may have".to_owned());
+        };
+        let budget = self.limits.budget(claim, &self.clock);
+        let request = self.client.post(url).headers(headers).body(body).timeout(budget);
+        match request.send().await {
+            Ok(answer) => {
+                let secrets = self.secrets(answer.url());
+                self.read(answer, &secrets).await
+            }
+            Err(error) => failed(error),
+        }
+    }
+
+    /// What no answer may repeat: the token, and what of the url may be one.
+    fn secrets(&self, url: &Url) -> Vec<String> {
+        const LONG: usize = 8;
+        let bearer = self.bearer.iter().map(|b| b.reveal().to_owned());
+        let query = url.query_pairs().map(|(_, value)| value.into_owned());
+        let path = url.path_segments().into_iter().flatten().map(str::to_owned).filter(|s| s.len() >= LONG);
+        [url.as_str().to_owned()].into_iter().chain(bearer).chain(query).chain(path).collect()
+    }
+
+    /// The status decides; the body is read for people, in bounds.
+    async fn read(&self, mut answer: Response, secrets: &[String]) -> Outcome {
+        let status = answer.status();
+        let wait = answer
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| retry_after(v, (self.clock)()));
+        let mut said = Vec::new();
+        let reading = async {
+            while said.len() < LONGEST_ANSWER {
+                match answer.chunk().await {
+                    Ok(Some(chunk)) => said.extend_from_slice(&chunk),
+                    Ok(None) => return true,
+                    Err(error) => return error.is_timeout(),
+                }
+            }
+            true
+        };
+        // A slow body changes nothing: the status was said. One that breaks off does: whoever said it may have fallen
+        // over while doing what it said.
+        let whole = timeout(REST, reading).await.unwrap_or(true);
+        let class = match class_of(status) {
+            OutcomeClass::Accepted if !whole => OutcomeClass::Unknown,
+            class => class,
+        };
+        said.truncate(LONGEST_ANSWER);
+        let said = detail_without(&String::from_utf8_lossy(&said), secrets);
+        Outcome {
+            class,
+            code: Some(format!("HTTP {}", status.as_u16())),
+            detail: match class {
+                OutcomeClass::Config if status.is_redirection() => {
+                    Some("redirects are not followed: give the final url".to_owned())
+                }
+                _ => (!said.is_empty()).then_some(said),
+            },
+            wait: wait.filter(|_| matches!(class, OutcomeClass::Transient | OutcomeClass::Throttled)),
+            provider_id: None,
+        }
+    }
+}
+
+/// What a status means (§10.2).
+fn class_of(status: StatusCode) -> OutcomeClass {
+    match status.as_u16() {
+        200..=299 => OutcomeClass::Accepted,
+        429 => OutcomeClass::Throttled,
+        408 | 425 | 500..=599 => OutcomeClass::Transient,
+        // 3xx are not followed; 410 and all other 4xx want somebody to change something.
+        _ => OutcomeClass::Config,
+    }
+}
+
+fn config_fault(reason: String) -> Outcome {
+    Outcome { detail: Some(reason), ..Outcome::of(OutcomeClass::Config) }
+}
+
+/// The endpoint of a URL; told without the URL, which may hold a token.
+pub(super) fn endpoint(url: &str, allow_plain: bool) -> Result<Url, String> {
+    let url = Url::parse(url).map_err(|e| format!("is no URL: {e}, expected https://HOST/PATH"))?;
+    let local = match url.host_str() {
+        None => return Err("is a URL without a host, expected https://HOST/PATH".to_owned()),
+        Some(host) => {
+            let host = host.trim_matches(['[', ']']);
+            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+    };
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if local || allow_plain => Ok(url),
+        "http" => Err("is http to another machine: everybody on the way can read it; expected https, or \
+                       allow_plain = true"
+            .to_owned()),
+        other => Err(format!("has the scheme {other}, expected https")),
+    }
+}
+
+impl Channel for Webhook {
+    fn card(&self) -> &ChannelCard {
+        &self.card
+    }
+
+    fn send<'a>(&'a self, claim: &'a Claim) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>> {
+        Box::pin(self.post(claim))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_class() {
+        use OutcomeClass::*;
+        for (status, want) in [
+            (200, Accepted),
+            (202, Accepted),
+            (204, Accepted),
+            (301, Config),
+            (302, Config),
+            (307, Config),
+            (400, Config),
+            (401, Config),
+            (403, Config),
+            (404, Config),
+            (408, Transient),
+            (410, Config),
+            (413, Config),
+            (422, Config),
+            (425, Transient),
+            (429, Throttled),
+            (500, Transient),
+            (502, Transient),
+            (503, Transient),
+            (504, Transient),
+            (599, Transient),
+        ] {
+            assert_eq!(class_of(StatusCode::from_u16(status).unwrap()), want, "{status}");
+        }
+    }
+
+    #[test]
+    fn plain_http_stays_on_this_machine() {
+        for (url, plain, good) in [
+            ("https://hooks.example.com/a", false, true),
+            ("http://127.0.0.1:9000/a", false, true),
+            ("http://[::1]:9000/a", false, true),
+            ("http://localhost/a", false, true),
+            ("http://hooks.example.com/a?token=s3cret", false, false),
+            ("http://hooks.example.com/a", true, true),
+            ("ftp://hooks.example.com/a", true, false),
+            ("hooks.example.com/a?token=s3cret", false, false),
+            ("", false, false),
+        ] {
+            let told = endpoint(url, plain);
+            assert_eq!(told.is_ok(), good, "{url}");
+            assert!(!told.err().unwrap_or_default().contains("s3cret"), "{url}");
+        }
+    }
+}

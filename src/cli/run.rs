@@ -1,0 +1,312 @@
+//! `shiftbell run`: the desk at work.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tracing::{error, info};
+
+use crate::cli::example;
+use crate::config::{Ready, Settings, builtin, check_settings, environment};
+use crate::console::{Clients, Listeners, Parts, Server, router};
+use crate::daemon::desk::End;
+use crate::daemon::handle::ReloadAsk;
+use crate::daemon::time::{SystemTime, TimeSource};
+use crate::daemon::{Daemon, Plan, fail, key, settings_to_start, systemd};
+use crate::store::{SqliteStore, Store};
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::Known;
+
+/// The desk died twice within a minute: a bug of ours. The service manager starts it again.
+pub const DIED: u8 = 70;
+/// A flush to the medium failed: what is there is read anew by the next start (§16.4).
+pub const FLUSH: u8 = 74;
+
+/// Watch the promises, and ring whoever is on shift.
+///
+/// Without a configuration it runs the one inside the program: alerts appear on this terminal, and its data lies in
+/// ./shiftbell-data.
+///
+/// Exit code: 0 stopped, 1 failed, 2 the configuration is refused, 70 the desk died twice within a minute, 74 a flush to
+/// the medium failed.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+#[command(after_long_help = "Try it:
+  shiftbell run --example          an alert within half a minute, and a link that acknowledges it
+  shiftbell incidents              in another terminal: what is open
+
+Signals: TERM and INT stop it in good order, a second one at once; HUP reloads the configuration.")]
+pub struct RunArgs {
+    /// The main file; without it ./shiftbell.toml, and where there is none the one inside the program.
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Show an alert: a ticket that has waited almost too long comes in, and nobody answers it.
+    #[arg(long)]
+    pub example: bool,
+}
+
+/// The configuration when none is named.
+pub(super) fn main_file(named: Option<&Path>) -> PathBuf {
+    let own = Path::new("shiftbell.toml");
+    match named {
+        Some(path) => path.to_owned(),
+        None if own.exists() => own.to_owned(),
+        None => PathBuf::from(format!("{}shiftbell.toml", builtin::PREFIX)),
+    }
+}
+
+/// The socket that the command line speaks to, when none is configured: beside the store.
+pub(super) fn socket_of(settings: &Settings) -> PathBuf {
+    let beside = || settings.store.sqlite.path.with_file_name("control.sock");
+    settings.server.socket.clone().unwrap_or_else(beside)
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// It cannot be started.
+pub fn main(args: &RunArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<ExitCode> {
+    // One provider of TLS for everything that speaks it, before anything does.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        bail!("TLS has been set up before in this process");
+    }
+    let env = Arc::new(environment::whole());
+    fail::arm(&env);
+    let time: Arc<dyn TimeSource> = Arc::new(SystemTime);
+    let now = time.read().wall;
+    let main = match args.example {
+        true => PathBuf::from(format!("{}examples/first-alert.toml", builtin::PREFIX)),
+        false => main_file(args.config.as_deref()),
+    };
+    if args.example && args.config.is_some() {
+        bail!("--example brings its own configuration: leave --config out");
+    }
+    // Where the data lies is needed even when the rest of the configuration cannot be used.
+    let store_path = check_settings(&main, &env, Some(now))
+        .whole
+        .map_or_else(|| PathBuf::from("shiftbell-data/shiftbell.db"), |settings| settings.store.sqlite.path);
+    let last_good = store_path.with_file_name("last-good.toml");
+    let (mut ready, rejected) = match settings_to_start(&main, &env, &last_good, now) {
+        Ok(settings) => settings,
+        Err(report) => {
+            write!(err, "{report}")?;
+            writeln!(err, "{}: refused", main.display())?;
+            return Ok(ExitCode::from(super::check::REFUSED));
+        }
+    };
+    ready.settings.log.init().context("failed to begin logging")?;
+    if let Some(report) = &rejected {
+        error!(report, "config.rejected: the configuration cannot be used, the last good one is");
+    }
+    let installation_key = installation_key(&store_path, &env)?;
+    let sqlite = &ready.settings.store.sqlite;
+    let store: Arc<dyn Store> =
+        Arc::new(SqliteStore::open(&sqlite.path, sqlite.options()).context("failed to open the store")?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("shiftbell")
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
+    let code = runtime.block_on(async {
+        let listeners = listen(&mut ready, args.example).await?;
+        let link = ready.settings.alerting.base_url.clone().unwrap_or_default();
+        greet(out, args, &main, &ready, &link)?;
+        let plan = Plan {
+            main,
+            env,
+            ready,
+            rejected,
+            last_good,
+            key: installation_key,
+            store,
+            time,
+            metrics: Arc::new(Metrics::new(Known::default()).context("failed to set up the metrics")?),
+        };
+        work(plan, listeners, args.example).await
+    });
+    // A blocking read that hangs must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    code
+}
+
+/// Opens the sockets, and says in the settings where they are where nobody else did.
+async fn listen(ready: &mut Ready, example: bool) -> anyhow::Result<Listeners> {
+    ready.settings.server.socket = Some(socket_of(&ready.settings));
+    let opened = Listeners::open(&ready.settings.server).await;
+    let listeners = match opened {
+        Err(_) if example => {
+            // Something else has the port: any other will do for a first look.
+            ready.settings.server.listen = "127.0.0.1:0".to_owned();
+            Listeners::open(&ready.settings.server).await
+        }
+        opened => opened,
+    };
+    let listeners = listeners.context("failed to open the server's sockets")?;
+    if ready.settings.alerting.base_url.is_none() || example {
+        let local =
+            listeners.addresses().into_iter().find(|a| a.ip().is_loopback() || a.ip().is_unspecified());
+        ready.settings.alerting.base_url = local.map(|a| format!("http://127.0.0.1:{}", a.port()));
+    }
+    Ok(listeners)
+}
+
+/// What a first user needs to know.
+fn greet(
+    out: &mut impl Write,
+    args: &RunArgs,
+    main: &Path,
+    ready: &Ready,
+    link: &str,
+) -> std::io::Result<()> {
+    if !main.to_string_lossy().starts_with(builtin::PREFIX) {
+        return Ok(());
+    }
+    let data = ready.settings.store.sqlite.path.parent().unwrap_or(Path::new(".")).display();
+    writeln!(out, "值班铃 shiftbell 运行中 / running: {link}")?;
+    writeln!(out, "  数据 / data        {data}/")?;
+    writeln!(out, "  告警 / alerts      打印在此终端 / on this terminal, 邮件 / mails in {data}/mail/")?;
+    if args.example {
+        writeln!(
+            out,
+            "  示例 / example     一张工单还有 10 秒超时 / a ticket will be late in 10 s: 请看告警 / watch"
+        )?;
+    } else {
+        writeln!(out, "  试一试 / try it    shiftbell run --example")?;
+        writeln!(
+            out,
+            "  自己的 / your own  shiftbell config show shiftbell.toml > shiftbell.toml, then edit it, then run again"
+        )?;
+    }
+    writeln!(out, "  停止 / stop        Ctrl-C")?;
+    out.flush()
+}
+
+/// The installation's key: a credential of the service manager, or a file beside the store.
+fn installation_key(
+    store: &Path,
+    env: &BTreeMap<String, String>,
+) -> anyhow::Result<crate::core::ids::InstallationKey> {
+    let credential = env
+        .get("CREDENTIALS_DIRECTORY")
+        .map(|d| Path::new(d).join("installation-key"))
+        .filter(|p| p.exists());
+    let kept = match credential {
+        Some(path) => key::read_or_make(&path, false),
+        // A key for a store that has another one would make every id in it foreign.
+        None => {
+            let path = store.with_file_name("installation.key");
+            key::read_or_make(&path, !store.exists() || path.exists())
+        }
+    };
+    kept.context("failed to read the installation key; it is part of every backup")
+}
+
+/// Starts the desk and its server, and waits for the end.
+async fn work(plan: Plan, listeners: Listeners, example: bool) -> anyhow::Result<ExitCode> {
+    let (mut terminate, mut interrupt, mut hang_up) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+    let (server, import) = (plan.ready.settings.server.clone(), Arc::new(plan.ready.settings.import.clone()));
+    let (installation_key, metrics, env) = (plan.key.clone(), plan.metrics.clone(), plan.env.clone());
+    let mut daemon = Daemon::start(plan).await.context("failed to start the desk")?;
+    let parts = Parts {
+        handle: daemon.handle.clone(),
+        setup: daemon.setup.clone(),
+        key: installation_key,
+        health: daemon.health.clone(),
+        metrics: metrics.clone(),
+        import: import.clone(),
+        clients: clients(&server, &env)?,
+        limits: server.limits.clone(),
+        now: daemon.now.as_clock(),
+    };
+    let pages = router(parts).map_err(|e| anyhow!("a page inside the program is broken: {e}"))?;
+    let limit = server.limits.stop_timeout() + Duration::from_secs(1);
+    let serving = Server::new(listeners, pages, server.limits.clone(), metrics);
+    daemon.supervisor.start("server", limit, |stop| async move {
+        let stopped = serving.run(stop).await;
+        if stopped.cut > 0 {
+            info!(cut = stopped.cut, "connections were cut at the stop");
+        }
+    });
+    if example {
+        let (handle, now) = (daemon.handle.clone(), daemon.now.get());
+        daemon.supervisor.start("example", Duration::from_secs(1), |stop| async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = example::feed(&handle, &import, now) => stop.cancelled().await,
+            }
+        });
+    }
+    // §16.1, 7: ready once the desk is loaded, which makes attempts of older epochs uncertain.
+    let mut booted = daemon.health.clone();
+    let mut ready_told = false;
+    let code = loop {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => break ExitCode::SUCCESS,
+            _ = interrupt.recv() => break ExitCode::SUCCESS,
+            _ = hang_up.recv() => {
+                let (answer, _) = oneshot::channel();
+                if daemon.reloads.try_send((ReloadAsk { dry_run: false }, answer)).is_err() {
+                    error!("a reload is under way already");
+                }
+            }
+            Ok(_) = booted.wait_for(|h| h.booted), if !ready_told => {
+                ready_told = true;
+                info!("ready");
+                systemd::ready();
+            }
+            ended = daemon.supervisor.next() => {
+                let end = if ended.name == "desk" { daemon.end.try_recv().ok() } else { None };
+                break match end {
+                    Some(End::Flush(reason)) => {
+                        error!(error = %reason, "a flush to the medium failed: stopping, to read it anew");
+                        ExitCode::from(FLUSH)
+                    }
+                    Some(End::Stopped) => ExitCode::SUCCESS,
+                    Some(End::Died(reason)) => {
+                        error!(error = %reason, "the desk died twice within a minute: stopping");
+                        ExitCode::from(DIED)
+                    }
+                    None => {
+                        error!(task = ended.name, how = ?ended.how, "a worker is gone: stopping");
+                        ExitCode::from(DIED)
+                    }
+                };
+            }
+        }
+    };
+    tokio::select! {
+        () = daemon.stop() => {}
+        _ = terminate.recv() => at_once(),
+        _ = interrupt.recv() => at_once(),
+    }
+    Ok(code)
+}
+
+/// The second request: as a kill, which every commit is made for (§9.5).
+fn at_once() {
+    error!("asked twice: stopping at once");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the second stop request means now; the store is made for it"
+    )]
+    std::process::exit(1)
+}
+
+fn clients(server: &crate::console::ServerConfig, env: &BTreeMap<String, String>) -> anyhow::Result<Clients> {
+    let mut problems = crate::core::problem::Problems::new();
+    let credentials = env.get("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let clients = Clients::read(server, Path::new("."), credentials.as_deref(), &mut problems);
+    let problems = problems.into_vec();
+    match problems.first() {
+        None => Ok(clients),
+        Some(first) => Err(anyhow!("server.tokens.{}: {}", first.path, first.text)),
+    }
+}

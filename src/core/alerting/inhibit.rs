@@ -1,0 +1,232 @@
+//! What folds under what (`delivery_semantics` §8.3, R25, R26): a parent's children, and the tickets of a source that
+//! cannot be read. Folding holds back sending, never recording.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::core::alerting::Alerting;
+use crate::core::alerting::incidents::Speak;
+use crate::core::ids::Id;
+use crate::core::model::{Incident, Status, Table};
+use crate::core::time::{Instant, Span};
+
+/// A hard deadline this near is told by itself.
+const NEAR: Span = Span::HOUR;
+
+/// What is folded under one parent.
+#[derive(Debug, Default)]
+pub(super) struct Folds {
+    /// The children, with when each breaks out by its deadline.
+    children: BTreeMap<Id, Option<Instant>>,
+    by_deadline: BTreeSet<(Instant, Id)>,
+}
+
+impl Folds {
+    fn insert(&mut self, child: Id, breaks_out: Option<Instant>) {
+        self.remove(child);
+        self.children.insert(child, breaks_out);
+        if let Some(at) = breaks_out {
+            self.by_deadline.insert((at, child));
+        }
+    }
+
+    fn remove(&mut self, child: Id) -> bool {
+        let Some(at) = self.children.remove(&child) else { return false };
+        if let Some(at) = at {
+            self.by_deadline.remove(&(at, child));
+        }
+        true
+    }
+}
+
+/// Whether it must be told by itself whatever it could fold under.
+fn stands_out(incident: &Incident, now: Instant) -> bool {
+    incident.vip
+        || incident.legal
+        || incident.complaint
+        || incident.hard_deadline.is_some_and(|deadline| deadline <= now + NEAR)
+}
+
+/// Trouble of the system's own: it is never folded away.
+fn is_own(incident: &Incident) -> bool {
+    ["system.", "delivery.", "channel.", "source."].iter().any(|own| incident.family.starts_with(own))
+        || incident.storm.is_some()
+}
+
+impl Alerting {
+    /// R25: whether an incident may be folded under a parent.
+    pub(super) fn may_fold(&self, incident: &Incident) -> bool {
+        incident.status == Status::Open
+            && incident.folded.is_none()
+            && incident.silenced.is_none()
+            && !is_own(incident)
+            && !stands_out(incident, self.now)
+    }
+
+    /// The unresolved incidents that are folded under a parent.
+    pub(super) fn folded_under(&self, parent: Id) -> impl Iterator<Item = Id> + '_ {
+        self.outbox.folds.get(&parent).into_iter().flat_map(|folds| folds.children.keys().copied())
+    }
+
+    /// Folds a child, and watches its deadline.
+    pub(super) fn fold_under(&mut self, child: Id, parent: Id) {
+        self.note_fold(child, parent);
+        self.fold(child, parent);
+        self.level_of_parent(child, parent);
+    }
+
+    fn note_fold(&mut self, child: Id, parent: Id) {
+        let Some(incident) = self.incidents.get(&child) else { return };
+        let breaks_out = incident.hard_deadline.map(|deadline| deadline - NEAR);
+        self.unnote_fold(child);
+        self.outbox.parent_of.insert(child, parent);
+        self.outbox.folds.entry(parent).or_default().insert(child, breaks_out);
+    }
+
+    /// A child is no longer under its parent. Answers the parent.
+    fn unnote_fold(&mut self, child: Id) -> Option<Id> {
+        let parent = self.outbox.parent_of.remove(&child)?;
+        if let Some(folds) = self.outbox.folds.get_mut(&parent) {
+            folds.remove(child);
+            if folds.children.is_empty() {
+                self.outbox.folds.remove(&parent);
+            }
+        }
+        Some(parent)
+    }
+
+    /// A parent's level is at least that of its children (§8.2).
+    fn level_of_parent(&mut self, child: Id, parent: Id) {
+        if !self.outbox.storms.contains_key(&parent) {
+            return;
+        }
+        let level = self.incidents.get(&child).map_or(0, |i| i.level);
+        if self.incidents.get(&parent).is_some_and(|p| p.level < level) {
+            self.raise_parent(parent, level);
+        }
+    }
+
+    /// When the next child breaks out by its deadline.
+    pub(super) fn next_break_out(&self, parent: Id) -> Option<Instant> {
+        self.outbox.folds.get(&parent)?.by_deadline.first().map(|(at, _)| *at)
+    }
+
+    /// R26: children whose hard deadline has come near speak for themselves.
+    pub(super) fn break_out_by_deadline(&mut self, parent: Id) {
+        while let Some((_, child)) = self
+            .outbox
+            .folds
+            .get(&parent)
+            .and_then(|folds| folds.by_deadline.first().copied())
+            .filter(|(at, _)| *at <= self.now)
+        {
+            self.unnote_fold(child);
+            self.unfold(child, Speak::Itself);
+        }
+    }
+
+    /// Every child of a parent comes back.
+    pub(super) fn release_children(&mut self, parent: Id, speak: Speak) {
+        let children: Vec<Id> = self.folded_under(parent).collect();
+        for child in children {
+            self.unnote_fold(child);
+            self.unfold(child, speak);
+        }
+    }
+
+    /// Folds are an index over the incidents: built again after a restart.
+    pub(super) fn index_folds(&mut self) {
+        let folded: Vec<(Id, Id)> = self
+            .incidents
+            .values()
+            .filter(|i| !i.is_resolved())
+            .filter_map(|i| i.folded.map(|parent| (i.id, parent)))
+            .collect();
+        for (child, parent) in folded {
+            self.note_fold(child, parent);
+        }
+        let blind: Vec<(Arc<str>, Id)> = self
+            .incidents
+            .values()
+            .filter(|i| &*i.family == "source.blind" && !i.is_resolved())
+            .map(|i| (i.subject.id.clone(), i.id))
+            .collect();
+        self.outbox.blind.extend(blind);
+    }
+
+    /// An incident is new, or open again: a source that is blind may cover it, or it may cover others.
+    pub(super) fn look_at_inhibition(&mut self, id: Id) {
+        let Some(incident) = self.incidents.get(&id) else { return };
+        if &*incident.family == "source.blind" {
+            if incident.is_resolved() {
+                return;
+            }
+            let source = incident.subject.id.clone();
+            self.outbox.blind.insert(source.clone(), id);
+            let covered: Vec<Id> = self
+                .incidents
+                .values()
+                .filter(|i| i.subject.source == source && i.unverified && self.may_fold(i))
+                .map(|i| i.id)
+                .collect();
+            for child in covered {
+                self.fold_under(child, id);
+            }
+            self.arm_storm(id);
+            return;
+        }
+        if incident.unverified
+            && self.may_fold(incident)
+            && let Some(parent) = self.outbox.blind.get(&incident.subject.source).copied()
+        {
+            self.fold_under(id, parent);
+            self.arm_storm(parent);
+        }
+    }
+
+    /// A folded or folding incident changed.
+    pub(super) fn look_at_folds(&mut self, id: Id) {
+        let Some(incident) = self.incidents.get(&id) else { return };
+        let known = self.outbox.parent_of.get(&id).copied();
+        if incident.is_resolved() {
+            let gone = incident.level;
+            let source = incident.subject.id.clone();
+            if let Some(parent) = self.unnote_fold(id) {
+                if let Some(storm) = self.outbox.storms.get_mut(&parent) {
+                    storm.gone(gone);
+                    self.touch(Table::Alerting, Alerting::storm_key(parent));
+                }
+                self.arm_storm(parent);
+            }
+            if self.outbox.blind.get(&source) == Some(&id) {
+                self.outbox.blind.remove(&source);
+            }
+            if self.storm_is_on(id) {
+                self.end_storm(id);
+            } else if self.outbox.folds.contains_key(&id) {
+                self.release_children(id, Speak::InDigest);
+            }
+            return;
+        }
+        let Some(parent) = incident.folded else {
+            if known.is_some() {
+                self.unnote_fold(id);
+            }
+            return;
+        };
+        if stands_out(incident, self.now) {
+            self.unnote_fold(id);
+            self.unfold(id, Speak::Itself);
+            return;
+        }
+        // A source that can be read again gives its tickets back one by one.
+        if !incident.unverified && self.outbox.blind.values().any(|blind| *blind == parent) {
+            self.unnote_fold(id);
+            self.unfold(id, Speak::InDigest);
+            return;
+        }
+        self.note_fold(id, parent);
+        self.level_of_parent(id, parent);
+        self.arm_storm(parent);
+    }
+}

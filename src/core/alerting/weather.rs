@@ -1,0 +1,270 @@
+//! Stories of storms and silences in virtual time (`delivery_semantics` §8.2–§8.4, S10, S11, S25).
+
+use std::collections::BTreeMap;
+
+use super::samples::World;
+use super::{Act, Response, SilenceRequest};
+use crate::core::alerting::incidents::How;
+use crate::core::alerting::transitions::Event;
+use crate::core::ids::Id;
+use crate::core::model::{Class, Incident, NoticeState, Purpose, Status};
+use crate::core::time::{Instant, Span};
+
+/// A page of stalled parcels of one carrier, each on a lane of its own.
+fn page(w: &mut World, carrier: &str, count: u32, vip: &[u32]) -> Vec<Id> {
+    let mut parcels = Vec::new();
+    for n in 0..count {
+        let now = w.now;
+        let id = w.incident_with("parcel.stalled", |i: &mut Incident| {
+            i.dimensions = [
+                ("carrier".into(), carrier.into()),
+                ("lane".into(), format!("lane{n}").into()),
+                ("province".into(), format!("p{n}").into()),
+            ]
+            .into();
+            i.penalty_cents = 1_000;
+            i.due = Some(now);
+            i.vip = vip.contains(&n);
+        });
+        w.alerting.noted_open(id);
+        let class = if vip.contains(&n) { Class::P0 } else { Class::P2 };
+        w.plan(id, class, "lin", &[&["app"]]);
+        parcels.push(id);
+    }
+    parcels
+}
+
+fn close(w: &mut World, parcels: &[Id]) {
+    for id in parcels {
+        w.alerting.close(*id, Event::Cleared, &How::system(None));
+    }
+}
+
+fn minutes(w: &mut World, minutes: i64) {
+    w.run(Span::from_minutes(minutes));
+}
+
+/// What a person got: when, in seconds, and what for.
+fn got(w: &World, person: &str, from: Instant) -> Vec<(i64, String)> {
+    let theirs = w.sent.iter().filter(|s| &*s.claim.to.person == person && s.at >= from);
+    theirs.map(|s| ((s.at.as_millis() - from.as_millis()) / 1000, s.claim.body.text.clone())).collect()
+}
+
+fn storm(w: &World) -> Option<Id> {
+    w.alerting.incidents.values().find(|i| i.storm.is_some()).map(|i| i.id)
+}
+
+/// S10: a thousand parcels stall at one carrier, two are VIP.
+#[test]
+fn s10_one_disaster_is_one_message_and_vips_stand_out() {
+    let mut w = World::new();
+    let t = w.now;
+    let mut parcels = page(&mut w, "yto", 500, &[3, 300]);
+    w.secs(2);
+    let parent = storm(&w).expect("a storm");
+    let cause = w.alerting.incidents[&parent].storm.clone().expect("its cause");
+    assert_eq!((&*cause.dimension, &*cause.value), ("carrier", "yto"), "no lane and no province covers 80 %");
+    parcels.extend(page(&mut w, "yto", 500, &[]));
+    assert_eq!(w.alerting.folded_under(parent).count(), 998);
+    w.secs(58);
+    let first = got(&w, "lin", t);
+    let vip: Vec<&(i64, String)> = first.iter().filter(|(_, text)| text.starts_with("level")).collect();
+    assert_eq!(vip.len(), 1, "both in one tick: one message that names both: {first:?}");
+    assert!(vip[0].0 == 0 && vip[0].1.contains("[4 301]"), "{first:?}");
+    let opening: Vec<&(i64, String)> =
+        first.iter().filter(|(_, text)| text.starts_with("storm_opened")).collect();
+    assert_eq!(opening.len(), 1, "{first:?}");
+    assert!(opening[0].0 <= 6 && opening[0].1.contains("carrier=yto"), "B15: {first:?}");
+    assert_eq!(first.len(), 2, "{first:?}");
+
+    // 120 more by minute 5: an update. Nothing changes until 15: nothing. Fewer at 30: an update; and at 60.
+    parcels.extend(page(&mut w, "yto", 120, &[]));
+    minutes(&mut w, 5);
+    for _ in 0..2 {
+        minutes(&mut w, 4);
+        // The storm goes on: a few more, and as many fewer.
+        let more = page(&mut w, "yto", 6, &[]);
+        close(&mut w, &more);
+    }
+    minutes(&mut w, 6);
+    let gone: Vec<Id> =
+        parcels.iter().copied().filter(|id| !w.alerting.incidents[id].vip).take(400).collect();
+    close(&mut w, &gone);
+    parcels.extend(page(&mut w, "yto", 6, &[]));
+    minutes(&mut w, 9);
+    parcels.extend(page(&mut w, "yto", 6, &[]));
+    let hour: Vec<(i64, String)> =
+        got(&w, "lin", t).into_iter().filter(|(s, text)| *s < 3600 && text.starts_with("storm")).collect();
+    assert!(hour.len() <= 4, "I24: {hour:?}");
+    assert!(hour.iter().any(|(s, text)| (300..=361).contains(s) && text.contains("open 1118")), "{hour:?}");
+    assert!(!hour.iter().any(|(s, _)| (900..1000).contains(s)), "unchanged at 15: {hour:?}");
+    // I25: whatever is folded is in its parent's list.
+    let children: Vec<Id> = w.alerting.folded_under(parent).collect();
+    let folded = w.alerting.incidents.values().filter(|i| i.folded == Some(parent) && !i.is_resolved());
+    assert_eq!(folded.count(), children.len());
+}
+
+/// S11: the storm ends, some children remain.
+#[test]
+fn s11_what_remains_after_a_storm_comes_back_in_digests() {
+    let mut w = World::new();
+    let parcels = page(&mut w, "yto", 60, &[]);
+    w.secs(30);
+    let parent = storm(&w).expect("a storm");
+    close(&mut w, &parcels[..23]);
+    let t = w.now;
+    minutes(&mut w, 9);
+    assert!(w.alerting.storm_is_on(parent));
+    minutes(&mut w, 3);
+    assert!(!w.alerting.storm_is_on(parent), "fewer than 5 new in 10 minutes");
+    assert!(w.alerting.incidents[&parent].is_resolved());
+    assert_eq!(w.alerting.folded_under(parent).count(), 0);
+    let open: Vec<&Incident> = w
+        .alerting
+        .incidents
+        .values()
+        .filter(|i| &*i.family == "parcel.stalled" && !i.is_resolved())
+        .collect();
+    assert_eq!(open.len(), 37);
+    assert!(open.iter().all(|i| i.folded.is_none()));
+    let after = got(&w, "lin", t);
+    let digests: Vec<&(i64, String)> = after.iter().filter(|(_, text)| text.starts_with("digest")).collect();
+    assert_eq!(digests.len(), 1, "one digest for the audience: {after:?}");
+    assert!(digests[0].1.starts_with("digest 37 "), "{after:?}");
+    let totals: Vec<&(i64, String)> =
+        after.iter().filter(|(_, text)| text.starts_with("storm_over")).collect();
+    assert_eq!(totals.len(), 1, "and the totals to those who were told: {after:?}");
+}
+
+/// R26: a child that turns VIP, or whose deadline comes near, stands out at once.
+#[test]
+fn i26_children_break_out() {
+    let mut w = World::new();
+    let parcels = page(&mut w, "yto", 40, &[]);
+    w.secs(30);
+    let parent = storm(&w).expect("a storm");
+    let (vip, late) = (parcels[5], parcels[6]);
+    let deadline = w.now + Span::from_minutes(65);
+    w.alerting.edit(late, |i| i.hard_deadline = Some(deadline));
+    w.alerting.noted_change(late);
+    w.alerting.edit(vip, |i| i.vip = true);
+    w.alerting.noted_change(vip);
+    assert_eq!(w.alerting.incidents[&vip].folded, None);
+    assert_eq!(w.alerting.incidents[&late].folded, Some(parent));
+    let t = w.now;
+    w.secs(2);
+    assert!(
+        got(&w, "lin", t).iter().any(|(s, text)| *s <= 1 && text.contains("[6]")),
+        "{:?}",
+        got(&w, "lin", t)
+    );
+    minutes(&mut w, 6);
+    assert_eq!(w.alerting.incidents[&late].folded, None, "60 minutes are left");
+}
+
+/// RS4: an ack of the parent covers the children that it was told with; updates then wait for many more.
+#[test]
+fn rs4_an_ack_of_the_parent_covers_what_was_told() {
+    let mut w = World::new();
+    let told = page(&mut w, "yto", 40, &[]);
+    w.secs(30);
+    let parent = storm(&w).expect("a storm");
+    let later = page(&mut w, "yto", 6, &[]);
+    let response = Response {
+        inbox: Id::from_bytes([1; 16]),
+        person: "lin".into(),
+        via: "link".into(),
+        act: Act::Ack { incidents: vec![parent] },
+        episode: Some(1),
+        from: None,
+    };
+    w.alerting.respond(&response, w.now).expect("lin may");
+    let status = |w: &World, id: &Id| w.alerting.incidents[id].status;
+    assert!(told.iter().chain([&parent]).all(|id| status(&w, id) == Status::Acked));
+    assert!(later.iter().all(|id| status(&w, id) == Status::Open), "no more than was told");
+    let t = w.now;
+    minutes(&mut w, 7);
+    let updates =
+        |w: &World, t| got(w, "lin", t).iter().filter(|(_, text)| text.starts_with("storm")).count();
+    assert_eq!(updates(&w, t), 0, "six more are not worth an update to whoever has it");
+    page(&mut w, "yto", 20, &[]);
+    minutes(&mut w, 10);
+    assert_eq!(updates(&w, t), 1, "26 more are: {:?}", got(&w, "lin", t));
+}
+
+/// I24: more than ten break-outs of one storm to one person go together.
+#[test]
+fn i24_break_outs_are_limited() {
+    let mut w = World::new();
+    page(&mut w, "yto", 40, &[]);
+    w.secs(30);
+    let t = w.now;
+    for _ in 0..20 {
+        page(&mut w, "yto", 1, &[0]);
+        w.secs(2);
+    }
+    w.secs(70);
+    let single: Vec<(i64, String)> =
+        got(&w, "lin", t).into_iter().filter(|(_, text)| text.starts_with("level")).collect();
+    assert_eq!(single.len(), 11, "ten, and a digest of the rest: {single:?}");
+    assert!(single[10].1.starts_with("level 10 "), "{single:?}");
+}
+
+/// S25: a silence for the maintenance of a carrier.
+#[test]
+fn s25_a_silence_covers_warns_and_gives_back() {
+    let mut w = World::new().with(|c| c.storm.count = 0);
+    let before = page(&mut w, "yto", 5, &[]);
+    let other = page(&mut w, "sto", 1, &[]);
+    let request = SilenceRequest {
+        matchers: BTreeMap::from([("carrier".into(), vec!["yto".into()])]),
+        reason: "maintenance".into(),
+        span: Span::from_minutes(240),
+        covers_vip: false,
+    };
+    assert_eq!(w.alerting.preview_silence(&request), 5);
+    let (silence, until, covers) = w.alerting.add_silence(&request, &"zhou".into());
+    assert_eq!((covers, until), (5, w.now + Span::from_minutes(240)));
+    let t = w.now;
+    minutes(&mut w, 60);
+    let new = page(&mut w, "yto", 60, &[]);
+    assert!(new.iter().chain(&before).all(|id| w.alerting.incidents[id].silenced == Some(silence)));
+    minutes(&mut w, 30);
+    let lin = got(&w, "lin", t);
+    assert_eq!(lin.len(), 1, "only the other carrier's: {lin:?}");
+    assert!(lin[0].1.contains("[6]"), "{lin:?}");
+    let _ = other;
+    // One turns VIP: not covered.
+    let at = w.now;
+    w.alerting.edit(new[7], |i| i.vip = true);
+    w.alerting.noted_change(new[7]);
+    w.secs(2);
+    assert_eq!(w.alerting.incidents[&new[7]].silenced, None);
+    let vip = got(&w, "lin", at);
+    assert!(
+        !vip.is_empty() && vip.iter().all(|(s, text)| *s == 0 && text.contains("[14]")),
+        "P0 at once: {vip:?}"
+    );
+    close(&mut w, &new[20..]);
+    // A restart in between changes nothing.
+    w.commit();
+    w.crash(Span::from_secs(5));
+    minutes(&mut w, 139);
+    assert!(got(&w, "zhou", t).is_empty(), "{:?}", got(&w, "zhou", t));
+    let at = w.now;
+    minutes(&mut w, 5);
+    let warned = got(&w, "zhou", at);
+    assert!(warned.iter().any(|(_, text)| text.starts_with("silence_ending")), "{warned:?}");
+    let warning =
+        w.alerting.notices.values().find(|n| n.purpose == Purpose::SilenceEnding).expect("the warning");
+    assert!(warning.remark.as_deref().is_some_and(|r| r.contains("24")), "{:?}", warning.remark);
+    let at = w.now;
+    minutes(&mut w, 10);
+    assert_eq!(w.alerting.silences().count(), 0);
+    let back = got(&w, "lin", at);
+    let digests: Vec<&(i64, String)> = back.iter().filter(|(_, text)| text.starts_with("digest")).collect();
+    assert_eq!(digests.len(), 1, "{back:?}");
+    assert!(digests[0].1.starts_with("digest 24 "), "{back:?}");
+    let open = |n: &&crate::core::model::Notice| n.state == NoticeState::Open;
+    assert_eq!(w.alerting.notices.values().filter(open).count(), 0);
+}

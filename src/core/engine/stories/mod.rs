@@ -1,0 +1,9 @@
+//! Stories of `delivery_semantics` §20, each named by its scenario, over virtual time.
+
+mod escalation;
+mod laws;
+mod people;
+mod restart;
+mod shifts;
+mod source;
+mod world;

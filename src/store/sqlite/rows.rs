@@ -1,0 +1,189 @@
+//! Rows as SQLite keeps them: the statements of each table, and the sum that shows an altered row.
+
+use std::sync::LazyLock;
+
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+
+use crate::core::model::{Row, Table, hash64};
+
+use super::super::Stored;
+
+/// How many bits of a row's number count inside its desk; the number of the desk stands above them.
+const COUNTER_BITS: u32 = 40;
+
+/// The first row number of a desk; the desk's end is the first of the next.
+pub(super) fn first_nr(desk: i64) -> i64 {
+    desk << COUNTER_BITS
+}
+
+/// The statements of one table.
+pub(super) struct Sql {
+    /// Keeps a row: nr, desk, id, state, parent, wake, sum, body.
+    pub(super) put: String,
+    /// Drops a row: desk, id.
+    pub(super) drop: String,
+    /// The last number in a range: from, to.
+    pub(super) last: String,
+    /// How many rows are in a range: from, to.
+    pub(super) count: String,
+    /// Drops the oldest in a range: from, to, how many.
+    pub(super) drop_oldest: String,
+    /// Every row in a range: from, to.
+    pub(super) load: String,
+}
+
+static SQL: LazyLock<Vec<Sql>> = LazyLock::new(|| {
+    let mut tables = Table::ALL;
+    tables.sort();
+    tables.into_iter().map(sql).collect()
+});
+
+/// The statements of a table.
+pub(super) fn of(table: Table) -> &'static Sql {
+    // `tables` above is sorted, so that each table stands at its own place.
+    &SQL[table as usize]
+}
+
+/// The name of a table in SQL: quoted, as `case` is a word of the language.
+pub(super) fn name(table: Table) -> String {
+    format!("\"{}\"", table.word())
+}
+
+fn sql(table: Table) -> Sql {
+    let name = name(table);
+    let range = "nr >= ?1 AND nr < ?2";
+    Sql {
+        put: format!(
+            "INSERT INTO {name} (nr, desk, id, state, parent, wake, sum, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+             ON CONFLICT (desk, id) DO UPDATE SET state = excluded.state, parent = excluded.parent, \
+             wake = excluded.wake, sum = excluded.sum, body = excluded.body"
+        ),
+        drop: format!("DELETE FROM {name} WHERE desk = ?1 AND id = ?2"),
+        last: format!("SELECT max(nr) FROM {name} WHERE {range}"),
+        count: format!("SELECT count(*) FROM {name} WHERE {range}"),
+        drop_oldest: format!(
+            "DELETE FROM {name} WHERE nr IN (SELECT nr FROM {name} WHERE {range} ORDER BY nr LIMIT ?3)"
+        ),
+        load: format!("SELECT id, state, parent, wake, sum, body, nr FROM {name} WHERE {range} ORDER BY nr"),
+    }
+}
+
+/// The columns that [`read`] takes, in their order.
+pub(super) const COLUMNS: &str = "id, state, parent, wake, sum, body, nr";
+
+/// The body as it is bound: JSON as text, so that whoever looks with SQL can read it; other bytes as they are.
+pub(super) fn bind_body(table: Table, body: &[u8]) -> ToSqlOutput<'_> {
+    let is_text = table != Table::Case && !body.contains(&0) && std::str::from_utf8(body).is_ok();
+    ToSqlOutput::Borrowed(if is_text { ValueRef::Text(body) } else { ValueRef::Blob(body) })
+}
+
+/// The sum over everything in a row but its number.
+pub(super) fn sum(desk: &str, row: &Row, body: &[u8]) -> i64 {
+    sum_of(desk, row.table, &row.id, row.state, row.parent.as_deref(), row.wake.map(|w| w.as_millis()), body)
+}
+
+fn sum_of(
+    desk: &str,
+    table: Table,
+    id: &str,
+    state: Option<&str>,
+    parent: Option<&str>,
+    wake: Option<i64>,
+    body: &[u8],
+) -> i64 {
+    let text = |text: Option<&str>| text.map_or(1, |text| hash64(text.as_bytes()));
+    let mut words = [0_u8; 56];
+    let parts = [
+        hash64(desk.as_bytes()),
+        hash64(table.word().as_bytes()),
+        hash64(id.as_bytes()),
+        text(state),
+        text(parent),
+        wake.map_or(1, |wake| hash64(&wake.to_le_bytes())),
+        hash64(body),
+    ];
+    for (place, part) in words.chunks_exact_mut(8).zip(parts) {
+        place.copy_from_slice(&part.to_le_bytes());
+    }
+    i64::from_le_bytes(hash64(&words).to_le_bytes())
+}
+
+/// What came of reading a row.
+pub(super) enum Read {
+    /// As it was written.
+    Whole(Stored),
+    /// Altered since; its id, as far as that can be read.
+    Altered(String),
+}
+
+/// Reads a row of [`COLUMNS`] and compares its sum.
+pub(super) fn read(desk: &str, table: Table, row: &rusqlite::Row<'_>) -> rusqlite::Result<Read> {
+    let bytes = |i: usize| -> rusqlite::Result<Option<Vec<u8>>> {
+        Ok(match row.get_ref(i)? {
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes.to_vec()),
+            _ => None,
+        })
+    };
+    let id = bytes(0)?.unwrap_or_default();
+    let parts = (|| {
+        let text = |bytes: Option<Vec<u8>>| bytes.map(String::from_utf8).transpose().ok();
+        let id = String::from_utf8(id.clone()).ok()?;
+        let state = text(bytes(1).ok()?)?;
+        let parent = text(bytes(2).ok()?)?;
+        let wake: Option<i64> = row.get(3).ok()?;
+        let kept: i64 = row.get(4).ok()?;
+        let body = bytes(5).ok()??;
+        let found = sum_of(desk, table, &id, state.as_deref(), parent.as_deref(), wake, &body);
+        (found == kept).then_some(Stored { table, id, state, parent, body })
+    })();
+    Ok(parts.map_or_else(|| Read::Altered(String::from_utf8_lossy(&id).into_owned()), Read::Whole))
+}
+
+/// The first text that is greater than every text that begins with `prefix`; `None` where there is none.
+pub(super) fn after_prefix(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        // Past the gap of the surrogates; UTF-8 orders by scalar value, as SQLite compares bytes.
+        let next = match last {
+            '\u{d7ff}' => Some('\u{e000}'),
+            last => char::from_u32(u32::from(last) + 1),
+        };
+        if let Some(next) = next {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+/// An optional text as a value.
+pub(super) fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_table_finds_its_own_statements() {
+        for table in Table::ALL {
+            assert!(of(table).drop.contains(&format!("\"{}\"", table.word())), "{table:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_ends_where_it_should() {
+        for (prefix, want) in [
+            ("", None),
+            ("a", Some("b")),
+            ("ab", Some("ac")),
+            ("a\u{10ffff}", Some("b")),
+            ("\u{10ffff}", None),
+            ("\u{d7ff}", Some("\u{e000}")),
+            ("售", Some("\u{552f}")),
+        ] {
+            assert_eq!(after_prefix(prefix).as_deref(), want, "{prefix:?}");
+        }
+    }
+}
