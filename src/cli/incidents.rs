@@ -366,7 +366,7 @@ fn told(answer: &Value, out: &mut impl Write) -> std::io::Result<()> {
                 writeln!(out, "{id} 已由 {} 认领 / {} has it", detail("person"), detail("person"))?
             }
             "already_resolved" => writeln!(out, "{id} 已恢复 / resolved already")?,
-            "snoozed" => writeln!(out, "{id} 已延后至 {} / put off until then", at("until"))?,
+            "snoozed" => writeln!(out, "{id} 已推迟至 {} / put off until then", at("until"))?,
             "resolved" => writeln!(out, "{id} 已解决 / resolved")?,
             "escalated" => writeln!(out, "{id} 已升级 / escalated to level {}", details["level"])?,
             "released" => writeln!(out, "{id} 已放回 / open again")?,

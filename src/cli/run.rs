@@ -13,9 +13,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
+use crate::channels::render::Templates;
 use crate::cli::example;
 use crate::config::{Ready, Settings, builtin, check_settings, environment};
 use crate::console::{Clients, Listeners, Parts, Server, router};
+use crate::core::model::Language;
 use crate::daemon::desk::End;
 use crate::daemon::handle::ReloadAsk;
 use crate::daemon::time::{SystemTime, TimeSource};
@@ -213,6 +215,7 @@ async fn work(plan: Plan, listeners: Listeners, example: bool) -> anyhow::Result
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
     let (server, import) = (plan.ready.settings.server.clone(), Arc::new(plan.ready.settings.import.clone()));
     let (installation_key, metrics, env) = (plan.key.clone(), plan.metrics.clone(), plan.env.clone());
+    let templates = Templates::load(plan.ready.settings.templates.folder.as_deref().map(Path::new));
     let mut daemon = Daemon::start(plan).await.context("failed to start the desk")?;
     let parts = Parts {
         handle: daemon.handle.clone(),
@@ -223,6 +226,7 @@ async fn work(plan: Plan, listeners: Listeners, example: bool) -> anyhow::Result
         import: import.clone(),
         clients: clients(&server, &env)?,
         limits: server.limits.clone(),
+        words: [Language::Zh, Language::En].map(|language| (language, templates.words(language))).into(),
         now: daemon.now.as_clock(),
     };
     let pages = router(parts).map_err(|e| anyhow!("a page inside the program is broken: {e}"))?;

@@ -20,6 +20,7 @@ mod problem;
 mod serve;
 mod status;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +32,10 @@ use axum::routing::{delete, get, post};
 use tokio::sync::{Semaphore, watch};
 use tracing::Instrument as _;
 
+use crate::channels::render::Words;
 use crate::core::alerting::{LinkKeys, Setup};
 use crate::core::ids::InstallationKey;
+use crate::core::model::Language;
 use crate::core::time::Instant;
 use crate::daemon::handle::Handle;
 use crate::sources::history::import::ImportConfig;
@@ -69,6 +72,8 @@ pub struct Parts {
     pub clients: Clients,
     /// The limits.
     pub limits: LimitsConfig,
+    /// What things are called on the pages, by language: the same as in messages.
+    pub words: BTreeMap<Language, Words>,
     /// The business clock.
     pub now: Now,
 }
@@ -113,7 +118,7 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(2500);
 /// # Errors
 /// A page inside the program that is broken: a bug, which the test of this room finds.
 pub fn router(parts: Parts) -> Result<Router, PageError> {
-    let Parts { handle, setup, key, health, metrics, import, clients, limits, now } = parts;
+    let Parts { handle, setup, key, health, metrics, import, clients, limits, words, now } = parts;
     let shared = Arc::new(Shared {
         handle,
         setup,
@@ -124,7 +129,7 @@ pub fn router(parts: Parts) -> Result<Router, PageError> {
         clients,
         limits,
         now,
-        pages: Pages::new()?,
+        pages: Pages::new(words)?,
         misses: Misses::default(),
         batches: Semaphore::new(BATCHES),
     });

@@ -1,6 +1,8 @@
 //! The pages behind links: few words, one button, no script. Whatever comes from outside is escaped by the template
 //! engine, and a strict policy keeps a page from loading or sending anything else.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -9,6 +11,8 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use sha2::{Digest, Sha256};
 
 use super::links::SNOOZES;
+use crate::channels::mask::mask_fact;
+use crate::channels::render::Words;
 use crate::core::alerting::{Answer, Done, LinkPurpose, LinkTarget, LinkToken, Setup};
 use crate::core::model::{Incident, Language, Status};
 use crate::core::time::Instant;
@@ -107,11 +111,12 @@ pub(crate) struct View<'a> {
 /// The pages, read once.
 pub(crate) struct Pages {
     engine: Environment<'static>,
+    words: BTreeMap<Language, Words>,
     policy: HeaderValue,
 }
 
 impl Pages {
-    pub(crate) fn new() -> Result<Pages, PageError> {
+    pub(crate) fn new(words: BTreeMap<Language, Words>) -> Result<Pages, PageError> {
         let mut engine = Environment::new();
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
         engine.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -126,7 +131,7 @@ impl Pages {
              frame-ancestors 'none'"
         );
         let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-        Ok(Pages { engine, policy })
+        Ok(Pages { engine, words, policy })
     }
 
     /// The page with the button.
@@ -143,7 +148,7 @@ impl Pages {
             once => once,
             saying => saying.map_or("", Saying::word),
             snoozes => SNOOZES.to_vec(),
-            ..view.context()
+            ..view.context(&self.words)
         };
         self.render(status, "form.html", page)
     }
@@ -159,7 +164,7 @@ impl Pages {
         incidents: &[Incident],
     ) -> Response {
         let about = match view {
-            Some(view) => view.context(),
+            Some(view) => view.context(&self.words),
             None => context! { zh => language == Language::Zh, desk => setup.title.as_str(), style => STYLE,
             person => "", items => Vec::<Value>::new(), more => 0, listed => false },
         };
@@ -179,7 +184,7 @@ impl Pages {
             lines => lines,
             repeated => answer.repeated,
             at => view.clock(answer.at, Grain::Seconds),
-            ..view.context()
+            ..view.context(&self.words)
         };
         self.render(StatusCode::OK, "done.html", page)
     }
@@ -226,10 +231,11 @@ enum Grain {
 }
 
 impl View<'_> {
-    fn context(&self) -> Value {
+    fn context(&self, words: &BTreeMap<Language, Words>) -> Value {
         let zh = self.language == Language::Zh;
+        let words = words.get(&self.language).cloned().unwrap_or_default();
         let items: Vec<Value> =
-            self.incidents.iter().take(SHOWN).map(|incident| self.item(incident)).collect();
+            self.incidents.iter().take(SHOWN).map(|incident| self.item(incident, &words)).collect();
         context! {
             zh => zh,
             style => STYLE,
@@ -258,7 +264,7 @@ impl View<'_> {
         at.strftime(format).to_string()
     }
 
-    fn item(&self, incident: &Incident) -> Value {
+    fn item(&self, incident: &Incident, words: &Words) -> Value {
         let zh = self.language == Language::Zh;
         let rule = self.setup.rules.get(&incident.rule);
         let title = match rule.map(|rule| rule.title.as_str()) {
@@ -272,7 +278,7 @@ impl View<'_> {
             (Status::Open, false) => "open".to_owned(),
             (Status::Acked, true) => format!("已由{holder}认领"),
             (Status::Acked, false) => format!("{holder} has it"),
-            (Status::Snoozed, true) => format!("已延后至{}", when(incident.snooze_until)),
+            (Status::Snoozed, true) => format!("已推迟至{}", when(incident.snooze_until)),
             (Status::Snoozed, false) => format!("put off until {}", when(incident.snooze_until)),
             (Status::Resolved, true) => "已恢复".to_owned(),
             (Status::Resolved, false) => "resolved".to_owned(),
@@ -282,13 +288,16 @@ impl View<'_> {
             .iter()
             .filter(|(_, text)| !text.is_empty())
             .take(20)
-            .map(|(name, text)| context! { name => clip(name, 40), text => clip(text, 200) })
+            .map(|(name, text)| {
+                let text = mask_fact(name, text);
+                context! { name => clip(&words.fact(name), 40), text => clip(&text, 200) }
+            })
             .collect();
         context! {
             short => incident.id.short(),
             title => title,
             action => rule.and_then(|rule| rule.action.as_deref()).unwrap_or_default(),
-            kind => &*incident.subject.kind,
+            kind => words.kind(&incident.subject.kind),
             source => &*incident.subject.source,
             subject => clip(&incident.subject.id, 80),
             level => incident.level,

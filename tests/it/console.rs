@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use shiftbell::channels::render::Templates;
 use shiftbell::config::{Ready, load_settings};
 use shiftbell::console::{Clients, LimitsConfig, Listeners, Parts, Server, ServerConfig, Stopped, router};
 use shiftbell::core::alerting::{
@@ -308,6 +309,7 @@ impl Console {
             import: Arc::new(Default::default()),
             clients,
             limits: limits.clone(),
+            words: [Language::Zh, Language::En].map(|l| (l, Templates::default().words(l))).into(),
             now: Arc::new(move || Instant::from_millis(time.load(Ordering::SeqCst))),
         })
         .expect("the pages are whole");

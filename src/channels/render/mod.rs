@@ -26,9 +26,9 @@ use crate::core::problem::Problems;
 
 pub use check::TemplateFault;
 pub use samples::canary;
+pub use words::Words;
 
 use view::{Fit, View};
-use words::Words;
 
 /// `[templates]`: the texts of messages (消息模板).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -198,6 +198,11 @@ impl Templates {
             check::strangers(folder, &mut faults);
         }
         Templates { languages, faults }
+    }
+
+    /// What things are called in messages of a language, the folder's own words included.
+    pub fn words(&self, language: Language) -> Words {
+        self.set(language).map(|set| set.words.clone()).unwrap_or_default()
     }
 
     fn set(&self, language: Language) -> Option<&Set> {

@@ -9,7 +9,7 @@ use crate::channels::render::builtin;
 /// The words of one language.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Words {
+pub struct Words {
     /// Families of trouble: `ticket.reply`.
     family: BTreeMap<String, String>,
     /// Kinds of subjects: `ticket`.
@@ -52,12 +52,13 @@ impl Words {
     }
 
     /// A family in words: its own, those of its kind, or as it is.
-    pub(super) fn family(&self, family: &str) -> String {
+    pub fn family(&self, family: &str) -> String {
         let kind = family.split('.').next().unwrap_or_default();
         self.family.get(family).or_else(|| self.kind.get(kind)).map_or(family, String::as_str).to_owned()
     }
 
-    pub(super) fn kind(&self, kind: &str) -> String {
+    /// A kind of subject.
+    pub fn kind(&self, kind: &str) -> String {
         look(&self.kind, kind)
     }
 
@@ -65,7 +66,8 @@ impl Words {
         dimension.split('+').map(|part| look(&self.dimension, part)).collect::<Vec<_>>().join("+")
     }
 
-    pub(super) fn fact(&self, key: &str) -> String {
+    /// The name of a fact.
+    pub fn fact(&self, key: &str) -> String {
         look(&self.fact, key)
     }
 

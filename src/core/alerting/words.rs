@@ -106,7 +106,7 @@ impl Saying<'_> {
                 Saying::ShiftOver { name } => format!("{name} 已下班且未交接,转入当班"),
                 Saying::TakenFromYou => "已转给他人,无需再处理".to_owned(),
                 Saying::Reassigned => "平台已改派,转入本组".to_owned(),
-                Saying::Worse => "情况加重,延后提前结束".to_owned(),
+                Saying::Worse => "情况加重,推迟提前结束".to_owned(),
                 Saying::EscalatedBy { name, reason: Some(reason) } => format!("{name} 升级:{reason}"),
                 Saying::EscalatedBy { name, reason: None } => format!("{name} 升级"),
                 Saying::Again { episode } => format!("再次出现(第 {episode} 次)"),

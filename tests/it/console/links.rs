@@ -185,12 +185,12 @@ async fn snooze_and_resolve_ask_for_what_they_need() {
     console
         .get(&format!("/a/{snooze}"))
         .await
-        .says(200, &["15 分钟", "30 分钟", "1 小时", "2 小时", "延后提醒"]);
+        .says(200, &["15 分钟", "30 分钟", "1 小时", "2 小时", "推迟提醒"]);
     for more in ["", "&minutes=", "&minutes=7", "&minutes=-15", "&minutes=99999999999999999999"] {
-        press(&console, &snooze, more).await.says(422, &["请选择延后多久"]);
+        press(&console, &snooze, more).await.says(422, &["请选择推迟多久"]);
     }
     assert_eq!(console.owner().changes, 0);
-    press(&console, &snooze, "&minutes=120").await.says(200, &["已延后至15:05", "已按时限缩短"]);
+    press(&console, &snooze, "&minutes=120").await.says(200, &["已推迟至15:05", "已按时限缩短"]);
     assert!(
         matches!(console.owner().acts[0].act, Act::Snooze { span, .. } if span == Span::from_minutes(120))
     );
@@ -352,6 +352,30 @@ async fn what_buyers_write_stays_text() {
     page.says(200, &["&lt;script&gt;", "{{ 7*7 }}"])
         .says_not(&["<script", "<img", "\u{202e}", "\u{0}", "49"]);
     assert!(page.body.len() < 20_000, "{} bytes", page.body.len());
+}
+
+#[tokio::test]
+async fn pages_call_things_as_messages_do_and_hide_what_is_personal() {
+    let console = console().await;
+    if let Some(i) = console.owner().incidents.get_mut(&id(1)) {
+        let fact = |key: &str, text: &str| (key.into(), text.to_owned());
+        i.facts = [
+            fact("receiver_phone", "13812345678"),
+            fact("receiver_name", "欧阳小明"),
+            fact("last_scan", "已到北京,联系电话 13912340000"),
+        ]
+        .into();
+    }
+    let link = format!("/a/{}", console.token(LinkPurpose::View, ONE, "xiaolin"));
+    console
+        .get(&link)
+        .await
+        .says(200, &["工单 T1", "收件电话", "138****5678", "欧**", "最近轨迹"])
+        .says_not(&["13812345678", "小明", "13912340000", "last_scan"]);
+    console
+        .ask("GET", &link, &[("Accept-Language", "en")], b"")
+        .await
+        .says(200, &["ticket T1", "138****5678"]);
 }
 
 #[tokio::test]
