@@ -10,6 +10,7 @@
 //! 4. [`channels`], [`store`], [`telemetry`]: adapters, how messages leave, where a desk is kept, what is measured.
 //! 5. [`daemon`]: workers, what drives a desk in real time.
 //! 6. [`console`]: what people and other systems see over HTTP.
+//!    [`sim`]: whole desks against a hostile world, in virtual time; what must hold is checked at every step.
 //! 7. [`cli`]: one file a verb; `replay` runs a history through the engine in virtual time.
 //!
 //! `ARCHITECTURE.md` draws the map and says where to add a thing.
@@ -23,6 +24,8 @@ pub mod config;
 pub mod console;
 pub mod core;
 pub mod daemon;
+pub mod fail;
+pub mod sim;
 pub mod sources;
 pub mod store;
 pub mod telemetry;

@@ -63,6 +63,8 @@ pub struct ClientConfig {
     pub ca_file: Option<PathBuf>,
     /// The proxy to go through; the environment's is not looked at.
     pub proxy: Option<String>,
+    /// How many requests may be under way at once: so many connections are kept.
+    pub connections: u16,
 }
 
 /// A client with the limits of the house.
@@ -78,7 +80,7 @@ pub fn client(config: &ClientConfig, limits: &Limits) -> Result<reqwest::Client,
         .connect_timeout(limits.connect)
         .timeout(limits.total)
         .pool_idle_timeout(Duration::from_secs(30))
-        .pool_max_idle_per_host(4);
+        .pool_max_idle_per_host(usize::from(config.connections.max(4)));
     if let Some(path) = &config.ca_file {
         let pem = read_ca(path)?;
         let not_pem = |reason: String| TlsFault::NotPem { path: path.clone(), reason };
@@ -194,7 +196,8 @@ pub fn retry_after(value: &str, now: Instant) -> Option<Span> {
     Some(wait.min(LONGEST_WAIT))
 }
 
-fn http_date(text: &str) -> Option<Instant> {
+/// The instant of a `Date` header.
+pub(crate) fn http_date(text: &str) -> Option<Instant> {
     // The date of today, the one of RFC 850, and the one of asctime (RFC 9110 §5.6.7). All are in GMT.
     ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
         .iter()

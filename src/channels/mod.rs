@@ -51,6 +51,17 @@ pub trait Channel: Send + Sync + 'static {
         let _ = key;
         Box::pin(std::future::ready(None))
     }
+
+    /// Tries whether the other side is there, without a message to anybody (§10.5); `None` where that cannot be told.
+    fn probe(&self) -> Option<Pin<Box<dyn Future<Output = Outcome> + Send + '_>>> {
+        None
+    }
+
+    /// What time the other side said it was, since this was asked last, and who that is: evidence for the clock (T2).
+    /// Who runs on this machine has no clock of their own.
+    fn date(&self) -> Option<(Arc<str>, Instant)> {
+        None
+    }
 }
 
 /// How an adapter makes a channel.

@@ -184,8 +184,10 @@ fn ask<T>(asked: impl Future<Output = Result<T, crate::console::client::ClientEr
 /// The program does not answer, or `out` cannot be written.
 pub fn incidents(args: &IncidentsArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let client = args.reach.client();
-    let limit = if args.all { 10_000 } else { 50 };
-    let answer = ask(client.get(&format!("/v1/incidents?limit={limit}")))?;
+    let answer = match args.all {
+        true => all(&client)?,
+        false => ask(client.get("/v1/incidents?limit=50"))?,
+    };
     if args.format == Format::Json {
         serde_json::to_writer_pretty(&mut *out, &answer)?;
         writeln!(out)?;
@@ -194,6 +196,27 @@ pub fn incidents(args: &IncidentsArgs, out: &mut impl Write) -> anyhow::Result<E
     let list = answer.get("incidents").and_then(Value::as_array).or_else(|| answer.as_array());
     table(list.map(Vec::as_slice).unwrap_or_default(), out)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Every open incident, page by page, the most urgent first.
+fn all(client: &Client) -> anyhow::Result<Value> {
+    const PAGE: usize = 1000;
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let answer = ask(client.get(&format!("/v1/incidents?limit={PAGE}&after={after}")))?;
+        found.extend(answer.get("incidents").and_then(Value::as_array).cloned().unwrap_or_default());
+        match answer.get("next").and_then(Value::as_str) {
+            // Pages go by ids, which only rise.
+            Some(next) if *next > *after => after = next.to_owned(),
+            _ => break,
+        }
+    }
+    let due = |i: &Value| i.get("due").and_then(Value::as_str).and_then(|due| Instant::parse(due).ok());
+    found.sort_by_cached_key(|i| {
+        let level = i.get("level").and_then(Value::as_u64).unwrap_or(0);
+        (std::cmp::Reverse(level), due(i).unwrap_or(Instant::MAX))
+    });
+    Ok(serde_json::json!({ "incidents": found }))
 }
 
 fn table(list: &[Value], out: &mut impl Write) -> std::io::Result<()> {

@@ -10,6 +10,7 @@ pub mod incidents;
 pub mod replay;
 pub mod run;
 pub mod send_test;
+pub mod sim;
 pub mod store;
 mod story;
 
@@ -61,6 +62,7 @@ enum Verb {
     Store(store::StoreCommand),
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    Sim(sim::SimArgs),
 }
 
 /// The version, with the release of the zone table: due times depend on both (C12).
@@ -90,6 +92,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::main(args, &mut out).map_err(anyhow::Error::from),
         Verb::Store(command) => store::main(command, &mut out),
         Verb::Audit(command) => audit::main(command, &mut out),
+        Verb::Sim(args) => sim::main(args, &mut out, &mut err),
         Verb::Config(command) => {
             config::config::<Settings>(command, &mut out, &mut err).map_err(anyhow::Error::from)
         }

@@ -8,23 +8,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use axum::Router;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tracing::{error, info};
 
-use crate::channels::render::Templates;
+use crate::channels::render::{Templates, TemplatesConfig};
 use crate::cli::example;
 use crate::config::{Ready, Settings, builtin, check_settings, environment};
-use crate::console::{Clients, Listeners, Parts, Server, router};
+use crate::console::{Clients, Listeners, Now, Parts, Server, ServerConfig, Serving, router};
+use crate::core::alerting::Setup;
+use crate::core::ids::InstallationKey;
 use crate::core::model::Language;
 use crate::daemon::desk::End;
-use crate::daemon::handle::ReloadAsk;
+use crate::daemon::handle::{Handle, ReloadAsk};
+use crate::daemon::open::{is_new, open_store};
+use crate::daemon::reload::Follower;
 use crate::daemon::time::{SystemTime, TimeSource};
-use crate::daemon::{Daemon, Plan, fail, key, settings_to_start, systemd};
-use crate::store::{SqliteStore, Store};
-use crate::telemetry::Metrics;
+use crate::daemon::{Daemon, Plan, StartError, key, settings_to_start, systemd};
+use crate::fail;
+use crate::sources::history::import::ImportConfig;
+use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Known;
+use crate::telemetry::{Health, Metrics};
 
 /// The desk died twice within a minute: a bug of ours. The service manager starts it again.
 pub const DIED: u8 = 70;
@@ -106,10 +113,21 @@ pub fn main(args: &RunArgs, out: &mut impl Write, err: &mut impl Write) -> anyho
     if let Some(report) = &rejected {
         error!(report, "config.rejected: the configuration cannot be used, the last good one is");
     }
-    let installation_key = installation_key(&store_path, &env)?;
     let sqlite = &ready.settings.store.sqlite;
-    let store: Arc<dyn Store> =
-        Arc::new(SqliteStore::open(&sqlite.path, sqlite.options()).context("failed to open the store")?);
+    // The key of a new store is there before it; that of a lost one comes back with its backup.
+    let early = is_new(&store_path).then(|| installation_key(&store_path, &env)).transpose()?;
+    let store: Arc<dyn Store> = match open_store(sqlite, now) {
+        Ok(store) => Arc::new(store),
+        Err(e @ StoreError::Flush { .. }) => {
+            error!(error = %e, "a flush to the medium failed: stopping, to read it anew");
+            return Ok(ExitCode::from(FLUSH));
+        }
+        Err(e) => return Err(e).context("failed to open the store"),
+    };
+    let installation_key = match early {
+        Some(key) => key,
+        None => installation_key(&store_path, &env)?,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("shiftbell")
         .enable_all()
@@ -178,6 +196,7 @@ fn greet(
             out,
             "  示例 / example     一张工单还有 10 秒超时 / a ticket will be late in 10 s: 请看告警 / watch"
         )?;
+        writeln!(out, "  命令 / commands    shiftbell incidents --socket {data}/control.sock")?;
     } else {
         writeln!(out, "  试一试 / try it    shiftbell run --example")?;
         writeln!(
@@ -203,10 +222,60 @@ fn installation_key(
         // A key for a store that has another one would make every id in it foreign.
         None => {
             let path = store.with_file_name("installation.key");
-            key::read_or_make(&path, !store.exists() || path.exists())
+            key::read_or_make(&path, is_new(store) || path.exists())
         }
     };
     kept.context("failed to read the installation key; it is part of every backup")
+}
+
+/// What the server serves, made again with every configuration.
+struct Pages {
+    handle: Handle,
+    setup: watch::Receiver<Arc<Setup>>,
+    key: InstallationKey,
+    health: watch::Receiver<Health>,
+    metrics: Arc<Metrics>,
+    now: Now,
+    env: Arc<BTreeMap<String, String>>,
+    serving: watch::Sender<Serving>,
+}
+
+impl Pages {
+    fn make(
+        &self,
+        server: &ServerConfig,
+        import: Arc<ImportConfig>,
+        texts: &TemplatesConfig,
+    ) -> anyhow::Result<Serving> {
+        let templates = Templates::load(texts.folder.as_deref().map(Path::new));
+        let parts = Parts {
+            handle: self.handle.clone(),
+            setup: self.setup.clone(),
+            key: self.key.clone(),
+            health: self.health.clone(),
+            metrics: self.metrics.clone(),
+            import,
+            clients: clients(server, &self.env)?,
+            limits: server.limits.clone(),
+            words: [Language::Zh, Language::En].map(|language| (language, templates.words(language))).into(),
+            now: self.now.clone(),
+        };
+        let router = router(parts).map_err(|e| anyhow!("a page inside the program is broken: {e}"))?;
+        Ok(Serving { router, limits: server.limits.clone() })
+    }
+}
+
+impl Follower for Pages {
+    fn prepare(&self, ready: &Ready) -> Result<Box<dyn FnOnce() + Send>, String> {
+        let import = Arc::new(ready.settings.import.clone());
+        let made = self
+            .make(&ready.settings.server, import, &ready.settings.templates)
+            .map_err(|e| e.to_string())?;
+        let serving = self.serving.clone();
+        Ok(Box::new(move || {
+            serving.send_replace(made);
+        }))
+    }
 }
 
 /// Starts the desk and its server, and waits for the end.
@@ -215,23 +284,29 @@ async fn work(plan: Plan, listeners: Listeners, example: bool) -> anyhow::Result
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
     let (server, import) = (plan.ready.settings.server.clone(), Arc::new(plan.ready.settings.import.clone()));
     let (installation_key, metrics, env) = (plan.key.clone(), plan.metrics.clone(), plan.env.clone());
-    let templates = Templates::load(plan.ready.settings.templates.folder.as_deref().map(Path::new));
-    let mut daemon = Daemon::start(plan).await.context("failed to start the desk")?;
-    let parts = Parts {
+    let texts = plan.ready.settings.templates.clone();
+    let mut daemon = match Daemon::start(plan).await {
+        Ok(daemon) => daemon,
+        Err(StartError::Store(e @ StoreError::Flush { .. })) => {
+            error!(error = %e, "a flush to the medium failed: stopping, to read it anew");
+            return Ok(ExitCode::from(FLUSH));
+        }
+        Err(e) => return Err(e).context("failed to start the desk"),
+    };
+    let pages = Pages {
         handle: daemon.handle.clone(),
         setup: daemon.setup.clone(),
         key: installation_key,
         health: daemon.health.clone(),
         metrics: metrics.clone(),
-        import: import.clone(),
-        clients: clients(&server, &env)?,
-        limits: server.limits.clone(),
-        words: [Language::Zh, Language::En].map(|language| (language, templates.words(language))).into(),
         now: daemon.now.as_clock(),
+        env,
+        serving: watch::Sender::new(Serving { router: Router::new(), limits: server.limits.clone() }),
     };
-    let pages = router(parts).map_err(|e| anyhow!("a page inside the program is broken: {e}"))?;
+    let serving = Server::following(listeners, pages.serving.subscribe(), metrics);
+    pages.serving.send_replace(pages.make(&server, import.clone(), &texts)?);
+    daemon.followers.add(Arc::new(pages));
     let limit = server.limits.stop_timeout() + Duration::from_secs(1);
-    let serving = Server::new(listeners, pages, server.limits.clone(), metrics);
     daemon.supervisor.start("server", limit, |stop| async move {
         let stopped = serving.run(stop).await;
         if stopped.cut > 0 {
@@ -267,7 +342,9 @@ async fn work(plan: Plan, listeners: Listeners, example: bool) -> anyhow::Result
                 systemd::ready();
             }
             ended = daemon.supervisor.next() => {
-                let end = if ended.name == "desk" { daemon.end.try_recv().ok() } else { None };
+                // When the owner of the desk ends, whoever works for it ends as well, and may be seen first.
+                let end = tokio::time::timeout(Duration::from_secs(1), &mut daemon.end).await;
+                let end = end.ok().and_then(Result::ok);
                 break match end {
                     Some(End::Flush(reason)) => {
                         error!(error = %reason, "a flush to the medium failed: stopping, to read it anew");
@@ -311,6 +388,6 @@ fn clients(server: &crate::console::ServerConfig, env: &BTreeMap<String, String>
     let problems = problems.into_vec();
     match problems.first() {
         None => Ok(clients),
-        Some(first) => Err(anyhow!("server.tokens.{}: {}", first.path, first.text)),
+        Some(first) => Err(anyhow!("server.{}: {}", first.path, first.text)),
     }
 }

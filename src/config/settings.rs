@@ -254,6 +254,18 @@ impl Settings {
         if self.people.is_empty() && self.channels.is_empty() {
             return None;
         }
+        // The desk copes with somebody whose contacts all stopped working; nobody is put on a shift without any.
+        problems.within("people", |problems| {
+            for (name, _) in self.people.iter().filter(|(_, person)| person.contact.is_empty()) {
+                problems.within(name.as_str(), |problems| {
+                    problems.within("contact", |problems| {
+                        problems.error(format!(
+                            "is empty: {name} cannot be told anything, expected at least one contact"
+                        ));
+                    });
+                });
+            }
+        });
         let channels = self.channel_classes();
         let roster = shifts.and_then(|shifts| {
             Roster::compile(&self.people, &self.teams, &self.desk.id, shifts, &channels, problems)

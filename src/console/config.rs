@@ -70,6 +70,8 @@ pub enum ClientRole {
     Source,
     /// See incidents and act on them in the name of people; reload.
     Operator,
+    /// Say what became of messages; its `sources` are the channels it may speak of.
+    Provider,
 }
 
 /// `[server.limits]`.

@@ -20,6 +20,7 @@ use super::config::{ClientConfig, ClientRole, LimitsConfig, ServerConfig};
 use super::limit::Limit;
 use super::problem::Problem;
 use crate::core::problem::Problems;
+use crate::daemon::handle::Noticed;
 use crate::telemetry::metrics::Refused;
 
 /// The shortest token that is taken, in characters.
@@ -267,7 +268,11 @@ pub(crate) fn admit<'a>(
 /// Counts a guess; an address that guesses too often is told to wait.
 pub(crate) fn missed(shared: &Shared, peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(address) = peer.caller(headers, &shared.limits) else { return Ok(()) };
-    shared.misses.note(address, Instant::now()).map_err(|wait| {
+    let now = Instant::now();
+    if shared.misses.overall(now) {
+        shared.handle.tell(Noticed::Guessing);
+    }
+    shared.misses.note(address, now).map_err(|wait| {
         shared.metrics.refused(Refused::Rate);
         Problem::new(429, "too many wrong tokens from this address").after(wait)
     })
@@ -289,23 +294,31 @@ impl Misses {
     const ADDRESSES: usize = 4096;
     /// So many wrong ones a minute from one address are answered as wrong, more of them with "wait".
     const A_MINUTE: NonZeroU32 = NonZeroU32::new(10).unwrap();
-    /// So many in ten minutes overall, and the log says that somebody guesses.
+    /// So many in ten minutes overall, and the sysadmin is told that somebody guesses (S38).
     const OVERALL: NonZeroU32 = NonZeroU32::new(100).unwrap();
     const TEN_MINUTES: Duration = Duration::from_secs(600);
+    /// How often it is told while it goes on.
+    const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+    /// Counts one more, from wherever. Answers whether that makes it guessing, once a minute while it goes on.
+    fn overall(&self, now: Instant) -> bool {
+        let mut guesses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let overall = guesses
+            .overall
+            .get_or_insert_with(|| Limit::new(Self::OVERALL, Self::TEN_MINUTES, Self::OVERALL.get()));
+        let guessing = overall.take(1, now).is_err()
+            && guesses.told_at.is_none_or(|at| now.saturating_duration_since(at) >= Self::TOLD_EVERY);
+        if guessing {
+            guesses.told_at = Some(now);
+            tracing::warn!(alarm = "system.code_guessing", "somebody guesses links or tokens");
+        }
+        guessing
+    }
 
     fn note(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
         let mut guesses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let guesses = &mut *guesses;
         let new = || Limit::new(Self::A_MINUTE, Duration::from_secs(60), Self::A_MINUTE.get());
-        let overall = guesses
-            .overall
-            .get_or_insert_with(|| Limit::new(Self::OVERALL, Self::TEN_MINUTES, Self::OVERALL.get()));
-        if overall.take(1, now).is_err()
-            && guesses.told_at.is_none_or(|at| now.saturating_duration_since(at) >= Self::TEN_MINUTES)
-        {
-            guesses.told_at = Some(now);
-            tracing::warn!(alarm = "system.code_guessing", "somebody guesses links or tokens");
-        }
         if guesses.by_address.len() >= Self::ADDRESSES && !guesses.by_address.contains_key(&address) {
             guesses.by_address.retain(|_, limit| !limit.is_full(now));
         }
@@ -433,6 +446,19 @@ mod tests {
         assert!(misses.0.lock().expect("not poisoned").by_address.len() <= Misses::ADDRESSES);
         assert!(misses.note(address(30_000), now).is_err(), "those beyond the bound share a count");
         assert_eq!(misses.note(address(1), now + Duration::from_secs(60)), Ok(()));
+    }
+
+    /// S38: 100 in ten minutes, from wherever they come.
+    #[test]
+    fn s38_more_than_a_hundred_misses_are_guessing() {
+        let misses = Misses::default();
+        let now = Instant::now();
+        let at = |secs| now + Duration::from_secs(secs);
+        assert!((0..100).all(|_| !misses.overall(at(0))), "people mistype");
+        assert!(misses.overall(at(0)));
+        assert!(!misses.overall(at(1)), "once");
+        assert!((0..60).any(|_| misses.overall(at(61))), "and again while it goes on");
+        assert!(!misses.overall(at(1300)), "two at night are none");
     }
 
     #[test]

@@ -33,11 +33,13 @@ pub(super) const REASON: usize = 500;
 /// A reload reads files and compiles a policy.
 const RELOAD_WITHIN: Duration = Duration::from_secs(20);
 
-/// `GET /v1/incidents?limit=…`
+/// `GET /v1/incidents?limit=…`; with `&after=ID`, or an empty one to begin, page by page in the order of ids: `next` of
+/// an answer is the `after` of the next page, and `null` of the last.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Page {
     limit: Option<usize>,
+    after: Option<String>,
 }
 
 /// All that are not resolved, most urgent first.
@@ -50,8 +52,17 @@ pub(super) async fn list(
     door::admit(&shared, peer, &headers, ClientRole::Operator)?;
     let Query(page) = page.map_err(|e| Problem::new(422, e.body_text()))?;
     let limit = page.limit.unwrap_or(100).clamp(1, MOST);
-    let incidents = which(&shared, Which::Unresolved(limit)).await?;
-    Ok(Json(json!({ "incidents": incidents })).into_response())
+    let Some(after) = page.after else {
+        let incidents = which(&shared, Which::Unresolved(limit)).await?;
+        return Ok(Json(json!({ "incidents": incidents })).into_response());
+    };
+    let after = match after.as_str() {
+        "" => None,
+        id => Some(id.parse::<Id>().map_err(|e| Problem::new(422, format!("after: {e}")))?),
+    };
+    let incidents = which(&shared, Which::After(after, limit)).await?;
+    let next = incidents.last().filter(|_| incidents.len() == limit).map(|last| last.id);
+    Ok(Json(json!({ "incidents": incidents, "next": next })).into_response())
 }
 
 /// One, by its id or the first characters of it.

@@ -17,6 +17,7 @@ mod listen;
 mod observations;
 mod pages;
 mod problem;
+mod receipts;
 mod serve;
 mod status;
 
@@ -45,7 +46,7 @@ pub use config::{ClientConfig, ClientRole, LimitsConfig, ServerConfig};
 pub use door::Clients;
 pub use listen::{ListenError, Listeners};
 pub use pages::PageError;
-pub use serve::{Server, Stopped};
+pub use serve::{Server, Serving, Stopped};
 
 use door::Misses;
 use pages::Pages;
@@ -135,6 +136,7 @@ pub fn router(parts: Parts) -> Result<Router, PageError> {
     });
     Ok(Router::new()
         .route("/v1/observations", post(observations::take))
+        .route("/v1/receipts/{channel}", post(receipts::take))
         .route("/v1/incidents", get(incidents::list))
         .route("/v1/incidents/{id}", get(incidents::show))
         .route("/v1/incidents/{id}/{act}", post(incidents::act))

@@ -34,7 +34,8 @@ use super::door::{self, Caller, Peer};
 use super::problem::Problem;
 use super::{ANSWER_WITHIN, Shared};
 use crate::core::model::{Mark, Merge, Observation, Value};
-use crate::daemon::handle::{Ask, ObserveAnswer};
+use crate::daemon::handle::{Ask, Noticed, ObserveAnswer};
+use crate::daemon::noticed::PAGE;
 use crate::telemetry::metrics::{Refused, Taken};
 
 /// After so many items other requests get their turn.
@@ -176,6 +177,10 @@ pub(super) async fn take(
         (Taken::Unavailable, outcome.unavailable),
     ] {
         shared.metrics.observed(taken, count as u64);
+    }
+    if outcome.results.len() >= PAGE && !unavailable {
+        let (items, refused) = (outcome.results.len(), outcome.refused);
+        shared.handle.tell(Noticed::Page { source: caller.name(), items, refused });
     }
     let status = match (understood, foreign) {
         _ if unavailable => StatusCode::SERVICE_UNAVAILABLE,

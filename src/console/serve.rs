@@ -17,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
@@ -42,9 +42,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves a router on open sockets.
 pub struct Server {
     listeners: Listeners,
-    router: Router,
-    limits: LimitsConfig,
+    serving: watch::Receiver<Serving>,
     metrics: Arc<Metrics>,
+}
+
+/// What connections are served with. One that is open keeps what it began with.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    /// What is served.
+    pub router: Router,
+    /// Within which limits.
+    pub limits: LimitsConfig,
 }
 
 /// How a server ended.
@@ -59,20 +67,22 @@ enum Arrived {
     Machine(UnixStream, u32),
 }
 
-/// How many connections each address has now.
-type Counts = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
+/// How many connections there are over the network, and how many each address has.
+type Counts = Arc<Mutex<(usize, BTreeMap<IpAddr, usize>)>>;
 
 /// One connection's place in the counts; dropping it gives it back.
 struct Place(Counts, IpAddr);
 
 impl Place {
-    fn take(counts: &Counts, address: IpAddr, most: usize) -> Option<Place> {
+    fn take(counts: &Counts, address: IpAddr, limits: &LimitsConfig) -> Option<Place> {
         let mut held = counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = held.entry(address).or_default();
-        if *count >= most {
+        let (all, held) = &mut *held;
+        let own = held.get(&address).copied().unwrap_or(0);
+        if *all >= limits.connections || own >= limits.connections_per_address {
             return None;
         }
-        *count += 1;
+        *all += 1;
+        held.insert(address, own + 1);
         Some(Place(counts.clone(), address))
     }
 }
@@ -80,6 +90,8 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (all, held) = &mut *held;
+        *all -= 1;
         if let Some(count) = held.get_mut(&self.1) {
             *count -= 1;
             if *count == 0 {
@@ -92,14 +104,23 @@ impl Drop for Place {
 impl Server {
     /// A server that has not begun.
     pub fn new(listeners: Listeners, router: Router, limits: LimitsConfig, metrics: Arc<Metrics>) -> Server {
-        Server { listeners, router, limits, metrics }
+        let (_, serving) = watch::channel(Serving { router, limits });
+        Server { listeners, serving, metrics }
+    }
+
+    /// A server that goes by what is served now, as a reload changes it.
+    pub fn following(
+        listeners: Listeners,
+        serving: watch::Receiver<Serving>,
+        metrics: Arc<Metrics>,
+    ) -> Server {
+        Server { listeners, serving, metrics }
     }
 
     /// Serves until `stop`, then lets requests under way end, and cuts what is left after the limit. It starts no task
     /// outside itself.
     pub async fn run(self, stop: CancellationToken) -> Stopped {
         let mut connections: JoinSet<()> = JoinSet::new();
-        let net = Arc::new(Semaphore::new(self.limits.connections));
         let machine = Arc::new(Semaphore::new(MACHINE_CONNECTIONS));
         let counts = Counts::default();
         loop {
@@ -113,8 +134,8 @@ impl Server {
                 Ok(Arrived::Net(stream, address)) => {
                     let address = network_of(address.ip());
                     // A caller beyond the limits is turned away at once: waiting would hold up those behind it.
-                    let place = Place::take(&counts, address, self.limits.connections_per_address);
-                    let (Some(place), Ok(permit)) = (place, net.clone().try_acquire_owned()) else {
+                    let place = Place::take(&counts, address, &self.serving.borrow().limits);
+                    let Some(place) = place else {
                         self.metrics.refused(Refused::Connections);
                         continue;
                     };
@@ -122,7 +143,7 @@ impl Server {
                     let _ = stream.set_nodelay(true);
                     let serving = self.serve(stream, Peer::Net(address), stop.clone());
                     connections.spawn(async move {
-                        let _held = (place, permit);
+                        let _held = place;
                         serving.await;
                     });
                 }
@@ -146,10 +167,11 @@ impl Server {
                 }
             }
         }
-        let Server { listeners, limits, .. } = self;
+        let Server { listeners, serving, .. } = self;
         drop(listeners);
+        let limit = serving.borrow().limits.stop_timeout();
         let ended = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(limits.stop_timeout(), ended).await.is_ok() {
+        if tokio::time::timeout(limit, ended).await.is_ok() {
             return Stopped { cut: 0 };
         }
         let cut = connections.len();
@@ -182,7 +204,7 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let router = self.router.clone();
+        let Serving { router, limits } = self.serving.borrow().clone();
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let router = router.clone();
             async move {
@@ -193,7 +215,7 @@ impl Server {
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header_timeout())
+            .header_read_timeout(limits.header_timeout())
             .max_buf_size(HEAD)
             .max_headers(HEADERS)
             .serve_connection(TokioIo::new(Patient::new(stream)), service);

@@ -88,6 +88,7 @@ pub fn assemble(ready: &Ready, ground: &Ground, revision: u64) -> Result<Assembl
         policy: ready.policy.clone(),
         key: ground.key.clone(),
         epoch: ground.epoch,
+        expected: settings.watch.expect.iter().map(|(name, every)| (name.as_str().into(), *every)).collect(),
         renderer: renderer(ready),
     };
     Ok(Assembled { blueprint, channels: Arc::new(channels), broken })

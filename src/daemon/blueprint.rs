@@ -1,5 +1,6 @@
 //! What a desk is made of, and how it comes out of the store again.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::core::alerting::{Letter, RenderFault, Renderer, Setup};
@@ -9,7 +10,7 @@ use crate::core::engine::Desk;
 use crate::core::ids::InstallationKey;
 use crate::core::model::{Body, Row, Table};
 use crate::core::problem::Problems;
-use crate::core::time::Instant;
+use crate::core::time::{Instant, Span};
 use crate::store::{Store, StoreError};
 
 /// Rows of [`Table::Meta`] that begin with this are the daemon's, not the desk's.
@@ -26,6 +27,8 @@ pub struct Blueprint {
     pub key: InstallationKey,
     /// The boot epoch.
     pub epoch: u64,
+    /// Sources that promised to speak at least so often.
+    pub expected: BTreeMap<Arc<str>, Span>,
     /// Makes the texts.
     pub renderer: Arc<dyn Renderer + Send + Sync>,
 }
@@ -147,7 +150,7 @@ pub(super) struct Careful<'r> {
 
 impl Renderer for Careful<'_> {
     fn render(&self, letter: &Letter<'_>) -> Result<Body, RenderFault> {
-        super::fail::fail_point("render");
+        crate::fail::fail_point("render");
         let made = guarded(|| match self.unrecorded {
             true => self.inner.render(&Letter { unrecorded: true, ..letter.clone() }),
             false => self.inner.render(letter),

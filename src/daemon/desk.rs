@@ -22,18 +22,21 @@ use tracing::{error, info, warn};
 use crate::core::alerting::{Claim, Count, Inquiry, LocalAlarm, Room};
 use crate::core::engine::{Desk, Remark};
 use crate::core::ids::Id;
-use crate::core::model::{Batch, Incident, OutcomeClass};
+use crate::core::model::{Batch, Incident, OutcomeClass, Table};
 use crate::core::time::{Instant, Span};
 use crate::daemon::blueprint::{Blueprint, Careful, Panicked, guarded};
 use crate::daemon::business::{BusinessTime, Event, Evidence};
 use crate::daemon::dispatch::{Job, Report, limit_of};
-use crate::daemon::fail::fail_point;
 use crate::daemon::handle::{Ask, AskError, ObserveAnswer, ReloadAnswer, ReloadAsk, Which};
+use crate::daemon::jobs::Hint;
+use crate::daemon::medium::Medium;
 use crate::daemon::notice::{self, Trouble};
+use crate::daemon::noticed::{Noticed, Watcher};
 use crate::daemon::publish::Publish;
 use crate::daemon::reload;
 use crate::daemon::time::{TimeSource, to_duration};
 use crate::daemon::turn::{Order, Pending, Turn};
+use crate::fail::fail_point;
 use crate::store::{Committed, Store, StoreError};
 
 /// One look at the clocks (`TICK`).
@@ -42,8 +45,10 @@ pub(super) const TICK: Span = Span::from_secs(1);
 const TWICE_WITHIN: Span = Span::from_secs(60);
 /// A turn that has worked this long is handed over, though more may be waiting.
 const WORKED: Span = Span::from_millis(50);
-/// A commit longer than this is slow (§16.4).
-const SLOW: std::time::Duration = std::time::Duration::from_secs(2);
+/// With so many attempts under way their outcomes are kept by swarms …
+const SWARM: usize = 64;
+/// … of which the first waits so long for the others at most: a commit of one costs nearly as much as one of many.
+const GATHER: Span = Span::from_millis(5);
 
 /// Somebody wants a reload: the request, and where the answer goes.
 pub type ReloadRequest = (ReloadAsk, oneshot::Sender<Result<ReloadAnswer, String>>);
@@ -77,6 +82,8 @@ pub struct DeskOwner {
     pub jobs: mpsc::Sender<Job>,
     /// Who looks at configurations.
     pub reloads: mpsc::Sender<ReloadRequest>,
+    /// Who drops what is old, when there is little room.
+    pub tidy: mpsc::Sender<Hint>,
     /// Where all of it is made known.
     pub publish: Publish,
     /// Fed after a commit, or in emergency mode after a probe; at idle after a probe of its own, no more often than
@@ -98,16 +105,51 @@ pub(super) struct Memory {
     pub(super) asking: BTreeSet<Id>,
     /// What arrived when the desk was dropped.
     held: Option<Input>,
+    /// When the last emergency ended, and how long it had to last at least.
+    pub(super) emergency: Option<(Span, Span)>,
     /// Sent in emergency mode, once per process life.
     pub(super) sent_unrecorded: BTreeSet<Id>,
-    /// Channels whose last attempt failed for a reason of their own.
+    /// Channels that refused their last attempt: their credentials or their setup are wrong.
     down: BTreeSet<Arc<str>>,
+    /// Channels whose breaker is open.
+    shut: BTreeSet<Arc<str>>,
+    /// Channels that are being tried without a message.
+    probing: BTreeSet<Arc<str>>,
+    /// Channels that know no such thing: they wait for a message.
+    unprobed: BTreeSet<Arc<str>>,
     /// System troubles that are open, by family, with their generation.
     pub(super) troubles: Trouble,
-    slow_since: Option<Span>,
+    pub(super) medium: Medium,
+    /// What was noticed beside observations.
+    pub(super) watcher: Watcher,
+    /// Since when outcomes wait for others.
+    gathering: Option<Span>,
+    /// When a time server set the wall clock, as it was said last.
+    pub(super) set_at: Option<i64>,
     fed: Span,
-    checked: Span,
     stopping: bool,
+}
+
+impl Memory {
+    fn is_down(&self, channel: &str) -> bool {
+        self.down.contains(channel) || self.shut.contains(channel)
+    }
+
+    /// Whether a turn waits a moment for more outcomes of the many that are under way.
+    fn gathers(&mut self, turn: &Turn, elapsed: Span) -> bool {
+        let outcomes = turn.reports.len();
+        let swarming = turn.pending.is_empty() && turn.observed == 0 && turn.rows.is_empty();
+        if !swarming || self.stopping || !(1..SWARM).contains(&outcomes) || self.flying.len() < SWARM {
+            self.gathering = None;
+            return false;
+        }
+        let since = *self.gathering.get_or_insert(elapsed);
+        let waits = elapsed.as_millis() - since.as_millis() < GATHER.as_millis();
+        if !waits {
+            self.gathering = None;
+        }
+        waits
+    }
 }
 
 /// How one life of a desk ended.
@@ -120,6 +162,8 @@ pub(super) enum Life {
 
 pub(super) enum Input {
     Committed(Result<Committed, StoreError>),
+    /// In emergency mode: whether the store writes again.
+    Probed(Result<(), StoreError>),
     Stop,
     Report(Report),
     Order(Order),
@@ -131,7 +175,7 @@ pub(super) enum Input {
 struct UnderWay<'s> {
     commit: crate::store::Task<'s, Committed>,
     /// For the one retry of §16.4.
-    copy: Batch,
+    copy: Arc<Batch>,
     turn: Turn,
     counts: Vec<Count>,
     alarms: Vec<LocalAlarm>,
@@ -148,12 +192,18 @@ impl DeskOwner {
             unkept: VecDeque::new(),
             asking: BTreeSet::new(),
             held: None,
+            emergency: None,
             sent_unrecorded: BTreeSet::new(),
             down: BTreeSet::new(),
+            shut: BTreeSet::new(),
+            probing: BTreeSet::new(),
+            unprobed: BTreeSet::new(),
             troubles: Trouble::default(),
-            slow_since: None,
+            medium: Medium::default(),
+            watcher: Watcher::default(),
+            gathering: None,
+            set_at: self.time.set_at(),
             fed: reading.elapsed,
-            checked: reading.elapsed,
             stopping: false,
         };
         let mut died: Option<Span> = None;
@@ -199,7 +249,11 @@ impl DeskOwner {
             }
         };
         self.publish.loaded(&self.blueprint.setup);
-        self.publish.channels(&self.blueprint.setup, |channel| memory.down.contains(channel));
+        memory.shut = BTreeSet::new();
+        self.publish.channels(&self.blueprint.setup, |channel| memory.is_down(channel));
+        if let Err(e) = self.meet(memory, &mut desk, now) {
+            return Life::Again(Some(e.to_string()));
+        }
         let mut turn = Turn::default();
         // What the last life could not keep.
         let mut first: VecDeque<Input> = memory.unkept.drain(..).map(Input::Report).collect();
@@ -211,6 +265,9 @@ impl DeskOwner {
                 None => self.wait(memory, &mut under_way, &turn, &desk, stop).await,
             };
             let reading = self.time.read();
+            if memory.business.is_suspect() {
+                self.look_at_time_server(memory, reading.elapsed);
+            }
             let tick = memory.business.tick(reading, &memory.evidence);
             if let Some(event) = tick.event {
                 self.time_event(event, memory, &mut desk, tick.now);
@@ -225,7 +282,10 @@ impl DeskOwner {
                         self.kept(done, Some(kept), memory).await;
                     }
                 }
-                Input::Committed(Err(e)) => break Err(e),
+                Input::Committed(Err(e)) => {
+                    memory.medium.ended(None, reading.elapsed);
+                    break Err(e);
+                }
                 Input::Stop => {
                     info!("stopping: no new claims, what is under way ends first");
                     fail_point("stopping");
@@ -255,13 +315,14 @@ impl DeskOwner {
                 fail(&mut under_way, turn, memory, "内部错误 / internal error");
                 return Life::Again(Some(e.to_string()));
             }
-            if under_way.is_none() {
+            if under_way.is_none() && !memory.gathers(&turn, reading.elapsed) {
                 match self.hand_over(&*store, &mut desk, std::mem::take(&mut turn), memory, tick.now) {
                     Ok(HandedOver::Nothing(done)) => self.kept(done, None, memory).await,
                     Ok(HandedOver::Commit(begun)) => under_way = Some(begun),
                     Err(e) => return Life::Again(Some(e.to_string())),
                 }
             }
+            self.look_at_channels(memory, &desk);
             self.publish.turned(tick.now, reading.elapsed);
             if memory.stopping && under_way.is_none() && memory.flying.is_empty() && turn.pending.is_empty() {
                 return Life::Over(End::Stopped);
@@ -296,8 +357,12 @@ impl DeskOwner {
                 };
                 if matches!(store.release_ballast().await, Ok(true)) {
                     warn!(error = %reason, "the store refused a write: the ballast was given free");
-                    begun.commit = store.commit(&self.blueprint.setup.desk, begun.copy.clone());
+                    begun.commit = store.commit_shared(&self.blueprint.setup.desk, begun.copy.clone());
                     if let Ok(kept) = (&mut begun.commit).await {
+                        // The next life tells it (S29).
+                        let text = format!("{reason};已释放压舱文件 / the ballast was given free");
+                        let now = memory.business.now();
+                        drop(memory.troubles.set("system.disk", Some(&text), now));
                         self.kept(begun, Some(kept), memory).await;
                         // What was taken in meanwhile goes on with the next life.
                         drop_claims(&turn, memory);
@@ -379,15 +444,23 @@ impl DeskOwner {
         match input {
             Input::Report(report) => self.report(report, memory, desk, turn, now),
             Input::Order(order) => self.order(order, memory, desk, turn, now),
-            Input::Ask(ask) => self.ask(ask, desk, turn, now),
-            Input::Wake | Input::Stop | Input::Committed(_) => Ok(()),
+            Input::Ask(ask) => self.ask(ask, memory, desk, turn, now),
+            Input::Wake | Input::Stop | Input::Committed(_) | Input::Probed(_) => Ok(()),
         }
     }
 
-    fn ask(&mut self, ask: Ask, desk: &mut Desk, turn: &mut Turn, now: Instant) -> Result<(), Panicked> {
+    fn ask(
+        &mut self,
+        ask: Ask,
+        memory: &mut Memory,
+        desk: &mut Desk,
+        turn: &mut Turn,
+        now: Instant,
+    ) -> Result<(), Panicked> {
         match ask {
             Ask::Observe(observations, answer) => match observe(desk, &observations, now) {
                 Ok((answers, remarks)) => {
+                    self.heard(&observations, memory);
                     turn.observed += observations.len();
                     turn.pending.push(Pending::Observe(answer, answers));
                     remarked(desk, &remarks, now)
@@ -420,6 +493,7 @@ impl DeskOwner {
                 turn.pending.push(Pending::Incidents(answer, find(desk, &which)));
                 Ok(())
             }
+            Ask::Noticed(noticed) => self.noticed(noticed, memory, desk, now),
             Ask::Reload(ask, answer) => {
                 if let Err(e) = self.reloads.try_send((ask, answer)) {
                     let (_, answer) = e.into_inner();
@@ -441,6 +515,7 @@ impl DeskOwner {
         match order {
             Order::Taken { observations, cursor, answer } => match observe(desk, &observations, now) {
                 Ok((answers, remarks)) => {
+                    self.heard(&observations, memory);
                     turn.observed += observations.len();
                     turn.rows.extend(cursor);
                     turn.pending.push(Pending::Taken(answer, answers));
@@ -452,6 +527,7 @@ impl DeskOwner {
                 }
             },
             Order::Signal(signal) => guarded(|| desk.signal(&signal, now)),
+            Order::Noticed(noticed) => self.noticed(noticed, memory, desk, now),
             Order::Preview(blueprint, answer) => {
                 let lines = guarded(|| reload::preview(desk, &self.blueprint, &blueprint))?;
                 drop(answer.send(lines));
@@ -483,11 +559,38 @@ impl DeskOwner {
                 memory.evidence.date(who, said, self.time.read().elapsed);
                 Ok(())
             }
+            Order::Trouble { family, text } => {
+                let signal = memory.troubles.set(family, text.as_deref(), now);
+                signal.map_or(Ok(()), |signal| guarded(|| desk.signal(&signal, now)))
+            }
             Order::Rejected(reason) => {
                 self.publish.reloaded(reason.is_none());
                 let signal = memory.troubles.set("config.rejected", reason.as_deref(), now);
                 signal.map_or(Ok(()), |signal| guarded(|| desk.signal(&signal, now)))
             }
+        }
+    }
+
+    fn noticed(
+        &self,
+        noticed: Noticed,
+        memory: &mut Memory,
+        desk: &mut Desk,
+        now: Instant,
+    ) -> Result<(), Panicked> {
+        let elapsed = self.time.read().elapsed;
+        let signal = memory.watcher.noticed(noticed, &mut memory.troubles, now, elapsed);
+        signal.map_or(Ok(()), |signal| guarded(|| desk.signal(&signal, now)))
+    }
+
+    /// These sources have spoken.
+    fn heard(&self, observations: &[crate::core::model::Observation<'static>], memory: &mut Memory) {
+        if self.blueprint.expected.is_empty() {
+            return;
+        }
+        let elapsed = self.time.read().elapsed;
+        for observation in observations {
+            memory.watcher.heard(&observation.source, elapsed);
         }
     }
 
@@ -513,19 +616,39 @@ impl DeskOwner {
                 memory.asking.remove(message);
                 guarded(|| desk.answered(*message, statement.as_ref(), now))?;
             }
+            Report::Probed { channel, outcome } => {
+                if outcome.is_none() {
+                    memory.unprobed.insert(channel.clone());
+                }
+                memory.probing.remove(channel);
+                guarded(|| desk.canary(channel, outcome.as_ref(), now))?;
+            }
+            Report::Dated { who, said } => {
+                memory.evidence.date(who.clone(), *said, self.time.read().elapsed);
+                return Ok(());
+            }
         }
         turn.reports.push(report);
         Ok(())
     }
 
     pub(super) fn channel_was(&self, memory: &mut Memory, channel: &Arc<str>, class: OutcomeClass) {
-        let down = matches!(class, OutcomeClass::Transient | OutcomeClass::Credential | OutcomeClass::Config);
-        let changed = match down {
-            true => memory.down.insert(channel.clone()),
-            false => memory.down.remove(channel),
+        let changed = match class {
+            OutcomeClass::Credential | OutcomeClass::Config => memory.down.insert(channel.clone()),
+            // One hiccup is no end of a channel: its breaker judges those.
+            OutcomeClass::Transient | OutcomeClass::Unknown | OutcomeClass::NotSent => false,
+            _ => memory.down.remove(channel),
         };
         if changed {
-            self.publish.channels(&self.blueprint.setup, |channel| memory.down.contains(channel));
+            self.publish.channels(&self.blueprint.setup, |channel| memory.is_down(channel));
+        }
+    }
+
+    /// I46: a channel whose breaker is open cannot keep B7.
+    pub(super) fn look_at_channels(&self, memory: &mut Memory, desk: &Desk) {
+        if !desk.alerting().shut_channels().eq(memory.shut.iter()) {
+            memory.shut = desk.alerting().shut_channels().cloned().collect();
+            self.publish.channels(&self.blueprint.setup, |channel| memory.is_down(channel));
         }
     }
 
@@ -541,18 +664,7 @@ impl DeskOwner {
             let remarks = guarded(|| desk.advance(now))?;
             remarked(desk, &remarks, now)?;
         }
-        if elapsed.as_millis() - memory.checked.as_millis() >= 10_000 {
-            memory.checked = elapsed;
-            let health = self.store.health();
-            self.publish.store(health);
-            let lag = desk.next_wake().map_or(Span::ZERO, |at| now.since(at));
-            self.publish.figures(desk, &self.blueprint.setup, lag);
-            let low = notice::low_disk(&health, memory.troubles.is_open("system.disk"));
-            if let Some(signal) = memory.troubles.set("system.disk", low.as_deref(), now) {
-                guarded(|| desk.signal(&signal, now))?;
-            }
-        }
-        Ok(())
+        self.look(memory, desk, now, elapsed)
     }
 
     /// How many attempts each channel can take now.
@@ -596,14 +708,20 @@ impl DeskOwner {
             turn.claims.extend(claims);
         }
         turn.inquiries = desk.inquiries();
+        if !memory.stopping {
+            let probes = guarded(|| desk.canaries(&memory.unprobed, now))?;
+            turn.probes = probes.into_iter().filter(|c| memory.probing.insert(c.clone())).collect();
+        }
         let mut batch = desk.drain();
         batch.rows.append(&mut turn.rows);
         let (counts, alarms) = (desk.take_counts(), desk.take_alarms());
         if batch.is_empty() {
             let commit: crate::store::Task<'s, Committed> = Box::pin(std::future::pending());
-            return Ok(HandedOver::Nothing(UnderWay { commit, copy: batch, turn, counts, alarms }));
+            return Ok(HandedOver::Nothing(UnderWay { commit, copy: Arc::new(batch), turn, counts, alarms }));
         }
-        let commit = store.commit(&self.blueprint.setup.desk, batch.clone());
+        let batch = Arc::new(batch);
+        let commit = store.commit_shared(&self.blueprint.setup.desk, batch.clone());
+        memory.medium.begins(self.time.read().elapsed);
         if !turn.pending.is_empty() || !turn.claims.is_empty() {
             fail_point("commit_begun");
         }
@@ -612,22 +730,30 @@ impl DeskOwner {
 
     /// The turn is in the store, or had nothing to keep: its effects leave.
     async fn kept(&mut self, done: UnderWay<'_>, kept: Option<Committed>, memory: &mut Memory) {
-        let UnderWay { turn, counts, alarms, .. } = done;
+        let UnderWay { turn, counts, alarms, copy, .. } = done;
         if kept.is_some() {
-            kept_points(&turn);
+            kept_points(&turn, &copy);
         }
-        let Turn { pending, claims, inquiries, .. } = turn;
+        let Turn { pending, claims, inquiries, probes, .. } = turn;
         for pending in pending {
             if let Some(blueprint) = pending.settle() {
                 self.blueprint = *blueprint;
                 let setup = &self.blueprint.setup;
                 info!(revision = setup.revision, "a new configuration is in use");
                 self.publish.goes_by(setup);
-                self.publish.channels(setup, |channel| memory.down.contains(channel));
+                memory.unprobed.clear();
+                memory.down.retain(|channel| setup.channels.contains_key(channel));
+                self.publish.channels(setup, |channel| memory.is_down(channel));
             }
         }
         for claim in claims {
             self.send(claim, true, memory.business.now()).await;
+        }
+        for channel in probes {
+            let limit = self.blueprint.setup.config.send.timeout;
+            if self.jobs.send(Job::Probe { channel, limit }).await.is_err() {
+                error!("the senders are gone");
+            }
         }
         for job in turn_asks(inquiries, memory, self.blueprint.setup.config.send.timeout) {
             // A question that finds no room is asked again with the next turn.
@@ -644,10 +770,8 @@ impl DeskOwner {
         let Some(kept) = kept else { return };
         self.publish.committed(kept.took);
         let elapsed = self.time.read().elapsed;
-        memory.slow_since = match kept.took > SLOW {
-            true => memory.slow_since.or(Some(elapsed)),
-            false => None,
-        };
+        memory.medium.ended(Some(span_of(kept.took)), elapsed);
+        self.met(memory).await;
         self.feed(memory, elapsed);
     }
 
@@ -675,18 +799,34 @@ impl DeskOwner {
         elapsed: Span,
         busy: bool,
     ) -> Result<(), StoreError> {
-        let Some(every) = self.watchdog_every else { return Ok(()) };
+        // A slow medium is tried, too: with what waits for it there may be nothing to keep.
+        let every = match self.watchdog_every {
+            Some(every) => every,
+            None if memory.medium.slow => Span::from_secs(20),
+            None => return Ok(()),
+        };
         if busy || elapsed.as_millis() - memory.fed.as_millis() < every.as_millis() / 2 {
             return Ok(());
         }
         match tokio::time::timeout(to_duration(every), store.probe()).await {
             Ok(Ok(())) => {
+                let now = self.time.read().elapsed;
+                memory.medium.ended(Some(Span::from_millis(now.as_millis() - elapsed.as_millis())), now);
                 self.feed(memory, elapsed);
                 Ok(())
             }
             Ok(Err(e)) => Err(e),
             // The watchdog will bite; that is what it is for.
             Err(_) => Ok(()),
+        }
+    }
+
+    /// T2: whether a time server has set the clock since it was looked at last.
+    fn look_at_time_server(&self, memory: &mut Memory, elapsed: Span) {
+        let said = self.time.set_at();
+        if said.is_some() && said != memory.set_at {
+            memory.set_at = said;
+            memory.evidence.synchronised(elapsed);
         }
     }
 
@@ -781,12 +921,20 @@ pub(super) fn find(desk: &Desk, which: &Which) -> Vec<Incident> {
             let members = desk.listed(*message).unwrap_or_default();
             members.iter().filter_map(|id| desk.incident(*id)).cloned().collect()
         }
+        Which::After(after, most) => {
+            let beyond = |i: &&Incident| !i.is_resolved() && after.is_none_or(|after| i.id > after);
+            desk.incidents().filter(beyond).take(*most).cloned().collect()
+        }
         Which::Unresolved(most) => {
             let mut found: Vec<&Incident> = desk.incidents().filter(|i| !i.is_resolved()).collect();
             found.sort_by_key(|i| (std::cmp::Reverse(i.level), i.due.unwrap_or(Instant::MAX), i.id));
             found.into_iter().take(*most).cloned().collect()
         }
     }
+}
+
+fn span_of(took: std::time::Duration) -> Span {
+    Span::from_millis(i64::try_from(took.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Nothing of the commit under way and of the turn behind it was kept, as far as anybody is told.
@@ -804,10 +952,22 @@ fn drop_claims(turn: &Turn, memory: &mut Memory) {
     for claim in &turn.claims {
         memory.flying.remove(&(claim.message, claim.attempt));
     }
+    for channel in &turn.probes {
+        memory.probing.remove(channel);
+    }
 }
 
 /// The places where a test lets the process die after a commit.
-fn kept_points(turn: &Turn) {
+fn kept_points(turn: &Turn, kept: &Batch) {
+    let message = |state: &str| kept.rows.iter().any(|r| r.table == Table::Message && r.state == Some(state));
+    if cfg!(any(test, feature = "fail-points")) {
+        if message("held") {
+            fail_point("held_kept");
+        }
+        if message("ready") {
+            fail_point("ready_kept");
+        }
+    }
     if turn.observed > 0 {
         fail_point("observations_kept");
     }
@@ -822,6 +982,7 @@ fn kept_points(turn: &Turn) {
     for pending in &turn.pending {
         match pending {
             Pending::Respond(..) => fail_point("response_kept"),
+            Pending::State(..) => fail_point("statement_kept"),
             Pending::Swap(..) => fail_point("swap_kept"),
             _ => {}
         }

@@ -16,8 +16,8 @@ use crate::core::alerting::Claim;
 use crate::core::ids::Id;
 use crate::core::model::{Outcome, OutcomeClass, Statement, StatementKind};
 use crate::core::time::{Instant, Span};
-use crate::daemon::fail::fail_point;
 use crate::daemon::time::TimeSource;
+use crate::fail::fail_point;
 
 /// The channels by name. A reload replaces the whole map; attempts under way keep the one they began with (I49).
 pub type Channels = Arc<BTreeMap<Arc<str>, Arc<dyn Channel>>>;
@@ -42,6 +42,13 @@ pub enum Job {
         key: String,
         /// The message.
         message: Id,
+        /// How long it may take.
+        limit: Span,
+    },
+    /// A try without a message: whether a channel is there (§10.5).
+    Probe {
+        /// The channel.
+        channel: Arc<str>,
         /// How long it may take.
         limit: Span,
     },
@@ -70,6 +77,20 @@ pub enum Report {
         /// What the provider said; `None` when it could not be asked.
         statement: Option<Statement>,
     },
+    /// Of a try without a message.
+    Probed {
+        /// The channel.
+        channel: Arc<str>,
+        /// What came of it; `None` where the channel knows no such thing.
+        outcome: Option<Outcome>,
+    },
+    /// Somebody said what time it is.
+    Dated {
+        /// Who.
+        who: Arc<str>,
+        /// What they said.
+        said: Instant,
+    },
 }
 
 /// What the owner of the senders holds.
@@ -88,6 +109,7 @@ pub struct Dispatch {
 enum Doing {
     Send { message: Id, attempt: u32, channel: Arc<str>, recorded: bool },
     Query { message: Id },
+    Probe { channel: Arc<str> },
 }
 
 impl Dispatch {
@@ -107,8 +129,12 @@ impl Dispatch {
                         }
                         Err(e) => doing.remove(&e.id()).map(died),
                     };
-                    if let Some(report) = report && self.reports.send(report).await.is_err() {
-                        return;
+                    let Some(report) = report else { continue };
+                    let dated = self.dated(&report);
+                    for report in dated.into_iter().chain([report]) {
+                        if self.reports.send(report).await.is_err() {
+                            return;
+                        }
                     }
                 }
                 job = self.jobs.recv(), if open => match job {
@@ -118,6 +144,13 @@ impl Dispatch {
                 () = stop.cancelled(), if children.is_empty() => return,
             }
         }
+    }
+
+    /// What the other side of a channel that just answered said of the time.
+    fn dated(&self, report: &Report) -> Option<Report> {
+        let (Report::Sent { channel, .. } | Report::Probed { channel, .. }) = report else { return None };
+        let (who, said) = self.channels.borrow().get(channel)?.date()?;
+        Some(Report::Dated { who, said })
     }
 
     fn begin(&self, job: Job, children: &mut JoinSet<Report>, doing: &mut HashMap<TaskId, Doing>) {
@@ -140,6 +173,11 @@ impl Dispatch {
                 let id = children.spawn(query(channel, key, message, limit, time)).id();
                 doing.insert(id, Doing::Query { message });
             }
+            Job::Probe { channel, limit } => {
+                let to = channels.get(&channel).cloned();
+                let id = children.spawn(probe(to, channel.clone(), limit, time)).id();
+                doing.insert(id, Doing::Probe { channel });
+            }
         }
     }
 }
@@ -154,6 +192,7 @@ fn died(doing: Doing) -> Report {
             Report::Sent { message, attempt, channel, outcome, recorded }
         }
         Doing::Query { message } => Report::Told { message, statement: None },
+        Doing::Probe { channel } => Report::Probed { channel, outcome: None },
     }
 }
 
@@ -205,12 +244,12 @@ async fn send(
 /// Lets the process die a moment after a send began, where a test asks for it.
 #[cfg(any(test, feature = "fail-points"))]
 async fn dying<T>(work: impl Future<Output = T>) -> T {
-    if !crate::daemon::fail::is_due("during_send") {
+    if !crate::fail::is_due("during_send") {
         return work.await;
     }
     let late = tokio::time::timeout(std::time::Duration::from_millis(3), work).await;
     drop(late);
-    crate::daemon::fail::die()
+    crate::fail::die()
 }
 
 async fn query(
@@ -234,6 +273,27 @@ async fn query(
     });
     info!(message = %message, channel = %channel.card().name, outcome = what, "outbox.query");
     Report::Told { message, statement }
+}
+
+async fn probe(
+    to: Option<Arc<dyn Channel>>,
+    channel: Arc<str>,
+    limit: Span,
+    time: Arc<dyn TimeSource>,
+) -> Report {
+    let Some(probing) = to.as_ref().and_then(|to| to.probe()) else {
+        return Report::Probed { channel, outcome: None };
+    };
+    let outcome = tokio::select! {
+        biased;
+        outcome = probing => outcome,
+        () = time.sleep(limit) => Outcome {
+            detail: Some(format!("no answer within {limit}")),
+            ..Outcome::of(OutcomeClass::Transient)
+        },
+    };
+    info!(channel = %channel, outcome = outcome.class.word(), "outbox.probe");
+    Report::Probed { channel, outcome: Some(outcome) }
 }
 
 /// How long an attempt may take that was claimed with this deadline and may leave now.

@@ -14,14 +14,18 @@ use crate::core::time::{Instant, Span};
 use crate::daemon::blueprint::{Careful, guarded};
 use crate::daemon::desk::{DeskOwner, End, Input, Life, Memory, TICK, find};
 use crate::daemon::dispatch::Report;
-use crate::daemon::fail::fail_point;
 use crate::daemon::handle::{Ask, AskError};
-use crate::daemon::time::to_duration;
 use crate::daemon::turn::{Order, unavailable};
-use crate::store::StoreError;
+use crate::fail::fail_point;
+use crate::store::{StoreError, Task};
 
-/// A probe that takes longer has failed.
-const PROBE: Span = Span::from_secs(5);
+/// An emergency this soon after another one is the same: a probe is smaller than what the desk has to keep.
+const SOON: Span = Span::from_secs(60);
+/// It lasts longer each time, at most this; unless there is so much more space.
+const LONGEST: Span = Span::from_secs(30);
+const MORE_ROOM: u64 = 8 << 20;
+/// What a probe says is logged so often.
+const SAY_AGAIN: Span = Span::from_secs(30);
 
 impl DeskOwner {
     /// Goes on in memory with `desk` until the store writes again. `waiting` was claimed and not kept.
@@ -44,19 +48,62 @@ impl DeskOwner {
             drop(guarded(|| desk.signal(&signal, now)));
         }
         let mut waiting = waiting;
-        let mut probed = self.time.read().elapsed;
+        let began = self.time.read().elapsed;
+        let at_least = match memory.emergency {
+            Some((ended, lasted)) if began.as_millis() - ended.as_millis() < SOON.as_millis() => {
+                (lasted + lasted).min(LONGEST)
+            }
+            _ => TICK,
+        };
+        let free = |this: &Self| this.store.health().free_bytes.unwrap_or(0);
+        let free_then = free(self);
+        let (mut probed, mut said) = (began, None);
+        let store = self.store.clone();
+        let mut probe: Option<Task<'_, ()>> = None;
         loop {
             let urgent = std::mem::take(&mut waiting);
             self.send_urgent(urgent, &desk, memory).await;
+            let tried = async {
+                match &mut probe {
+                    Some(probe) => probe.await,
+                    None => std::future::pending().await,
+                }
+            };
             let input = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Life::Over(End::Stopped),
+                tried = tried => Input::Probed(tried),
                 Some(report) = self.reports.recv() => Input::Report(report),
                 Some(order) = self.orders.recv() => Input::Order(order),
                 Some(ask) = self.asks.recv() => Input::Ask(ask),
                 () = self.time.sleep(TICK) => Input::Wake,
             };
             let reading = self.time.read();
+            let elapsed = reading.elapsed;
+            let since = |at: Span| elapsed.as_millis() - at.as_millis();
+            if let Input::Probed(tried) = &input {
+                probe = None;
+                match tried {
+                    Ok(())
+                        if since(began) >= at_least.as_millis()
+                            || free(self) >= free_then.saturating_add(MORE_ROOM) =>
+                    {
+                        info!("the store writes again: back to normal");
+                        memory.emergency = Some((elapsed, at_least));
+                        // The desk in the store knows nothing of it: the next life tells it that the disk was full.
+                        return Life::Again(None);
+                    }
+                    Ok(()) => {}
+                    Err(e @ StoreError::Flush { .. }) => return Life::Over(End::Flush(e.to_string())),
+                    Err(e) if said.is_none_or(|at| since(at) >= SAY_AGAIN.as_millis()) => {
+                        warn!(error = %e, "the store takes no writes still");
+                        said = Some(elapsed);
+                    }
+                    Err(_) => {}
+                }
+                // The loop turns and works: a restart would make nothing better.
+                self.feed(memory, elapsed);
+            }
             let tick = memory.business.tick(reading, &memory.evidence);
             let now = tick.now;
             let taken = guarded(|| self.in_memory(input, memory, &mut desk, &reason, now)).and_then(|()| {
@@ -77,22 +124,11 @@ impl DeskOwner {
             for alarm in desk.take_alarms() {
                 self.publish.alarm(&alarm);
             }
+            self.look_at_channels(memory, &desk);
             self.publish.turned(now, reading.elapsed);
-            if reading.elapsed.as_millis() - probed.as_millis() >= TICK.as_millis() {
-                probed = reading.elapsed;
-                let store = self.store.clone();
-                match tokio::time::timeout(to_duration(PROBE), store.probe()).await {
-                    Ok(Ok(())) => {
-                        info!("the store writes again: back to normal");
-                        // The desk in the store knows nothing of it; whether the disk is still low is looked at anew.
-                        memory.troubles.forget("system.disk");
-                        return Life::Again(None);
-                    }
-                    Ok(Err(e @ StoreError::Flush { .. })) => return Life::Over(End::Flush(e.to_string())),
-                    Ok(Err(_)) | Err(_) => {}
-                }
-                // The loop turns and works: a restart would make nothing better.
-                self.feed(memory, reading.elapsed);
+            if probe.is_none() && since(probed) >= TICK.as_millis() {
+                probed = elapsed;
+                probe = Some(store.probe());
             }
         }
     }
@@ -111,6 +147,7 @@ impl DeskOwner {
             Input::Ask(Ask::State(_, answer)) => {
                 drop(answer.send(Err(AskError::Storage(reason.to_owned()))));
             }
+            Input::Ask(Ask::Noticed(_)) | Input::Order(Order::Noticed(_)) => {}
             Input::Ask(Ask::Incidents(which, answer)) => drop(answer.send(find(desk, &which))),
             Input::Ask(Ask::Reload(_, answer)) => {
                 drop(answer.send(Err(format!("the store takes no writes: {reason}"))));
@@ -127,6 +164,10 @@ impl DeskOwner {
             Input::Order(Order::Date { who, said }) => {
                 memory.evidence.date(who, said, self.time.read().elapsed);
             }
+            Input::Order(Order::Trouble { family, text }) => {
+                // The next life tells it.
+                drop(memory.troubles.set(family, text.as_deref(), now));
+            }
             Input::Order(Order::Rejected(why)) => self.publish.reloaded(why.is_none()),
             Input::Report(report) => {
                 match &report {
@@ -138,6 +179,12 @@ impl DeskOwner {
                             return;
                         }
                     }
+                    Report::Dated { who, said } => {
+                        memory.evidence.date(who.clone(), *said, self.time.read().elapsed);
+                        return;
+                    }
+                    // The desk that asked is in memory only; the next one asks again.
+                    Report::Probed { .. } => return,
                     Report::Told { message, statement } => {
                         memory.asking.remove(message);
                         desk.answered(*message, statement.as_ref(), now);
@@ -146,12 +193,15 @@ impl DeskOwner {
                 // Its attempt is in the store: the outcome is taken in again when that writes.
                 memory.unkept.push_back(report);
             }
-            Input::Wake | Input::Stop | Input::Committed(_) => {}
+            Input::Wake | Input::Stop | Input::Committed(_) | Input::Probed(_) => {}
         }
     }
 
     /// Sends P0, and level 1 of breached tickets, each message once in the life of the process.
     async fn send_urgent(&mut self, claims: Vec<Claim>, desk: &Desk, memory: &mut Memory) {
+        if !claims.is_empty() {
+            fail_point("emergency_claimed");
+        }
         for mut claim in claims {
             let breached_ticket = desk
                 .incident(claim.thread)

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::core::alerting::{Answer, Refusal, Response};
 use crate::core::ids::Id;
 use crate::core::model::{Incident, Merge, Observation, Statement};
+pub use crate::daemon::noticed::Noticed;
 
 /// Something that is asked of the desk's owner.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub enum Ask {
     State(Box<Statement>, oneshot::Sender<Result<(), AskError>>),
     /// Incidents as they are: one by id, or by the first characters of it, or all that are not resolved.
     Incidents(Which, oneshot::Sender<Vec<Incident>>),
+    /// Something that was noticed outside the desk; nobody waits for an answer.
+    Noticed(Noticed),
     /// Look at a configuration and go by it, or only say what would change.
     Reload(ReloadAsk, oneshot::Sender<Result<ReloadAnswer, String>>),
 }
@@ -46,6 +49,8 @@ pub enum Which {
     Listed(Id),
     /// All that are not resolved, most urgent first, at most so many.
     Unresolved(usize),
+    /// Those that are not resolved in the order of their ids, after this one, at most so many: page by page, all.
+    After(Option<Id>, usize),
 }
 
 /// How to reload.
@@ -98,6 +103,13 @@ impl Handle {
     /// The desk.
     pub fn desk(&self) -> &Arc<str> {
         &self.desk
+    }
+
+    /// Says what was noticed. Where the desk has no room for it now it is not told: whoever notices it again says so.
+    pub fn tell(&self, noticed: Noticed) {
+        if self.asks.try_send(Ask::Noticed(noticed)).is_err() {
+            tracing::debug!("the desk has no room for what was noticed");
+        }
     }
 
     /// Asks, and waits for the answer at most `limit`.

@@ -4,6 +4,7 @@
 //! list of what is wrong with which line. How far it was read is kept in the commit of what was read (I7), so a crash
 //! neither loses nor doubles a line. Writers make a file elsewhere, or under a name that begins with a dot, and rename it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
@@ -19,12 +20,12 @@ use tracing::{error, info, warn};
 
 use crate::core::model::{Mark, Observation, Row, Table, Value};
 use crate::core::problem::Problems;
-use crate::core::time::Span;
-use crate::daemon::fail::fail_point;
-use crate::daemon::handle::{AskError, ObserveAnswer};
+use crate::core::time::{Instant, Span};
+use crate::daemon::handle::{AskError, Noticed, ObserveAnswer};
 use crate::daemon::supervise::blocking;
 use crate::daemon::time::TimeSource;
 use crate::daemon::turn::Order;
+use crate::fail::fail_point;
 use crate::sources::history::import::ImportConfig;
 use crate::sources::history::lines::{Line, LineReader, MAX_LINE};
 use crate::sources::history::open;
@@ -41,11 +42,14 @@ pub struct WatchConfig {
     pub every: Span,
     /// So many lines are kept in one commit.
     pub batch: usize,
+    /// Sources that must say something at least so often, over HTTP or in files: `erp = "10m"`. Longer silence is told
+    /// (`source.blind`). Only for what speaks at night too, such as a heartbeat.
+    pub expect: BTreeMap<String, Span>,
 }
 
 impl Default for WatchConfig {
     fn default() -> WatchConfig {
-        WatchConfig { folder: None, every: Span::from_secs(1), batch: 500 }
+        WatchConfig { folder: None, every: Span::from_secs(1), batch: 500, expect: BTreeMap::new() }
     }
 }
 
@@ -57,6 +61,13 @@ impl WatchConfig {
         }
         if self.batch == 0 || self.batch > 2000 {
             problems.within("batch", |p| p.error(format!("found {}, expected 1 to 2000", self.batch)));
+        }
+        for (source, every) in &self.expect {
+            if *every < Span::from_secs(30) || *every > Span::DAY {
+                problems.within("expect", |p| {
+                    p.within(source.as_str(), |p| p.error(format!("found {every}, expected 30s to 24h")));
+                });
+            }
         }
         if self.folder.as_deref() == Some("") {
             problems.within("folder", |p| p.error("is empty, expected a folder, or leave the key out"));
@@ -72,6 +83,8 @@ impl WatchConfig {
 }
 
 const TAKING: &str = ".taking";
+/// The folder as a source: whose line it is that cannot be read is not known.
+const WATCHED: &str = "watch";
 /// Rows of [`Table::Cursor`] that are ours begin with this.
 const PREFIX: &str = "watch/";
 /// How many bad lines are told of one file.
@@ -175,6 +188,37 @@ impl Intake {
                 () = self.time.sleep(self.every) => {}
             }
         }
+    }
+
+    /// Puts files back that were put away since an instant: they are read again. Blocks. Answers how many.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or a file not be moved.
+    pub fn put_back(&self, since: Instant) -> io::Result<u64> {
+        use std::os::unix::fs::MetadataExt as _;
+        let mut count = 0;
+        for sub in ["done", "failed"] {
+            let entries = match fs::read_dir(self.folder.join(sub)) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let meta = entry.metadata()?;
+                // The move itself changed the one, writing the other.
+                let changed = meta.ctime().max(meta.mtime());
+                if !is_ours(&name) || changed < since.as_secs() - 1 {
+                    continue;
+                }
+                let back = self.folder.join(&name);
+                if !back.exists() {
+                    fs::rename(entry.path(), back)?;
+                    count += 1;
+                }
+            }
+        }
+        Ok(count)
     }
 
     async fn cursors(&self) -> Result<Vec<(String, Cursor)>, String> {
@@ -390,7 +434,12 @@ impl Intake {
             }
             if !again {
                 cursor.good = before + left.len() as u64;
-                return Ok(());
+                let page = Noticed::Page {
+                    source: WATCHED.into(),
+                    items: left.len() + rejects.len(),
+                    refused: rejects.len(),
+                };
+                return self.orders.blocking_send(Order::Noticed(page)).map_err(|_| Halt::Stop);
             }
             (observations, numbers) = (left, left_numbers);
             self.pause(stop)?;

@@ -1,79 +1,142 @@
-//! Coarse work by the clock on the wall: what is old is dropped, the list of what nobody handled is told. The scheduler
-//! only gives hints; nothing that a person waits for goes through it.
+//! Coarse work by the clock on the wall: what is old is dropped, backups are made, the list of what nobody handled is
+//! told. The scheduler only gives hints; nothing that a person waits for goes through it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::core::time::{Instant, Span};
 use crate::daemon::handle::{Ask, Handle, Which};
+use crate::daemon::supervise::blocking;
 use crate::daemon::time::TimeSource;
-use crate::store::{Keep, Store};
+use crate::daemon::turn::Order;
+use crate::store::{Keep, LEAST_CLOSED, Store, StoreConfig, sqlite};
 
 /// What it is time for. A hint carries no data: whoever takes it looks for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// Drop what is over and old.
     Prune,
+    /// There is hardly any space: drop all that is over and that nothing asks for any more (§16.4).
+    PruneMost,
+    /// Make a backup, if the newest one is old.
+    Backup,
     /// Tell what nobody has handled.
     Unhandled,
 }
 
 /// When, in UTC: second, minute, hour, day, month, weekday. Small hours in Shanghai, and before the early shift there.
-const TABLE: &[(&str, Hint)] = &[("0 17 19 * * *", Hint::Prune), ("0 30 23 * * *", Hint::Unhandled)];
+const TABLE: &[(&str, Hint)] =
+    &[("0 17 19 * * *", Hint::Prune), ("30 */5 * * * *", Hint::Backup), ("0 30 23 * * *", Hint::Unhandled)];
+/// So many hints may wait; one that finds no room is one too many.
+const WAITING: usize = 8;
+/// A backup that takes longer is told as failed; it goes on, and the next one finds it.
+const BACKUP_WITHIN: Duration = Duration::from_secs(30 * 60);
+
+/// A backup beside the store leaves so much free: it must not be what fills the disk.
+const SPARE: u64 = 256 << 20;
+
+/// The line of hints: who has something to do by the way puts it in there.
+pub fn hints() -> (mpsc::Sender<Hint>, mpsc::Receiver<Hint>) {
+    mpsc::channel(WAITING)
+}
+
+/// So long before a job the scheduler begins to look.
+const AROUND: Duration = Duration::from_secs(2);
+/// The wall clock may be set, and a machine may sleep: it is looked at again after so long at the latest.
+const LOOK: Duration = Duration::from_secs(600);
+
+/// How long to sleep before the scheduler has to look, with so much time until the next job; `None` when that is now.
+fn beforehand(left: Duration) -> Option<Span> {
+    let rest = left.checked_sub(AROUND).filter(|rest| !rest.is_zero())?.min(LOOK);
+    Some(Span::from_millis(i64::try_from(rest.as_millis()).unwrap_or(i64::MAX).max(1)))
+}
 
 /// Does the work that hints ask for.
 pub struct Jobs {
     /// The desk.
     pub handle: Handle,
+    /// The way to the desk's owner.
+    pub orders: mpsc::Sender<Order>,
     /// The store.
     pub store: Arc<dyn Store>,
     /// Time.
     pub time: Arc<dyn TimeSource>,
-    /// Incidents that were resolved longer ago than this are dropped.
-    pub keep_closed: Span,
-    /// Audit records older than this are dropped (A3).
-    pub keep_audit: Span,
+    /// How long things are kept, and where backups go.
+    pub config: watch::Receiver<StoreConfig>,
+    /// Hints of others; those of the clock come in beside them.
+    pub hints: (mpsc::Sender<Hint>, mpsc::Receiver<Hint>),
 }
 
 impl Jobs {
     /// Works until it is asked to stop.
-    pub async fn run(self, stop: CancellationToken) {
-        // One of each may wait; a hint that finds the queue full is one too many.
-        let (hint, mut hints) = mpsc::channel(TABLE.len());
-        let mut scheduler = match schedule(&hint).await {
-            Ok(scheduler) => scheduler,
-            Err(e) => {
-                error!(error = %e, "coarse jobs cannot be scheduled: nothing old is dropped");
-                return stop.cancelled().await;
-            }
-        };
+    pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let hint = tokio::select! {
-                () = stop.cancelled() => break,
-                hint = hints.recv() => hint,
+                () = stop.cancelled() => return,
+                next = self.next() => match next {
+                    Ok(hint) => hint,
+                    Err(e) => {
+                        error!(error = %e, "coarse jobs cannot be scheduled: nothing old is dropped, no backup is made");
+                        return stop.cancelled().await;
+                    }
+                },
             };
             match hint {
-                Some(Hint::Prune) => self.prune(&stop).await,
-                Some(Hint::Unhandled) => self.unhandled().await,
-                None => break,
+                Hint::Prune | Hint::PruneMost => self.prune(hint == Hint::PruneMost, &stop).await,
+                Hint::Backup => tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = self.backup() => {}
+                },
+                Hint::Unhandled => self.unhandled().await,
             }
-        }
-        if let Err(e) = scheduler.shutdown().await {
-            warn!(error = %e, "the scheduler did not stop in good order");
         }
     }
 
-    /// Drops what is old, a bounded part at a time, so that commits wait for none of it.
-    pub async fn prune(&self, stop: &CancellationToken) {
+    /// Waits for the next hint. The scheduler looks at the clock twice a second once it runs: it does so only around the
+    /// instant of a job, so that an idle desk sleeps.
+    async fn next(&mut self) -> Result<Hint, JobSchedulerError> {
+        let (hint, hints) = &mut self.hints;
+        loop {
+            if let Ok(hint) = hints.try_recv() {
+                return Ok(hint);
+            }
+            let mut scheduler = schedule(hint).await?;
+            let mut before = Duration::MAX;
+            while let Some(left) = scheduler.time_till_next_job().await?.filter(|left| *left <= before) {
+                // More time left than before: one came due while the machine slept, and waits for the scheduler.
+                before = left;
+                let Some(rest) = beforehand(left) else { break };
+                tokio::select! {
+                    () = self.time.sleep(rest) => {}
+                    Some(hint) = hints.recv() => return Ok(hint),
+                }
+            }
+            scheduler.start().await?;
+            // Time may have jumped back meanwhile: the scheduler is asked again then.
+            let found = tokio::time::timeout(AROUND * 2, hints.recv()).await;
+            if let Err(e) = scheduler.shutdown().await {
+                warn!(error = %e, "the scheduler did not stop in good order");
+            }
+            if let Ok(Some(hint)) = found {
+                return Ok(hint);
+            }
+        }
+    }
+
+    /// Drops what is old, a bounded part at a time, so that commits wait for none of it. `most`: what is over is dropped
+    /// as soon as nothing can ask for it; the audit stays as long as it must (A3).
+    pub async fn prune(&self, most: bool, stop: &CancellationToken) {
         let now = self.time.read().wall;
+        let config = self.config.borrow().clone();
         let before = |keep: Span| Some(Instant::from_millis(now.as_millis() - keep.as_millis()));
-        let keep =
-            Keep { closed_from: before(self.keep_closed), audit_from: before(self.keep_audit), at_once: 500 };
+        let closed = if most { LEAST_CLOSED.min(config.keep_closed) } else { config.keep_closed };
+        let keep = Keep { closed_from: before(closed), audit_from: before(config.keep_audit), at_once: 500 };
         let (mut incidents, mut audit) = (0, 0);
         loop {
             match self.store.prune(self.handle.desk(), keep).await {
@@ -99,6 +162,50 @@ impl Jobs {
         }
     }
 
+    /// Makes a backup when the newest one is old enough. One that cannot be made is the admins' trouble.
+    pub async fn backup(&self) {
+        let config = self.config.borrow().clone();
+        let every = config.sqlite.backup_every;
+        let folder = config.sqlite.backups_folder();
+        let now = self.time.read().wall;
+        if every.is_zero() {
+            return self.tell(None).await;
+        }
+        let looked = folder.clone();
+        let newest = blocking(move || newest(looked)).await.ok().flatten();
+        if newest.is_some_and(|at| now < at + every) {
+            return self.tell(None).await;
+        }
+        let health = self.store.health();
+        let needed = health.size_bytes + SPARE;
+        if config.sqlite.backups.is_none() && health.free_bytes.is_some_and(|free| free < needed) {
+            let (free, needed) = (health.free_bytes.unwrap_or(0) >> 20, needed >> 20);
+            return self
+                .tell(Some(format!("{free} MiB are free beside the store, expected at least {needed} MiB")))
+                .await;
+        }
+        let making = self.store.backup(&folder, config.sqlite.keep_backups, now);
+        match tokio::time::timeout(BACKUP_WITHIN, making).await {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(file))) => {
+                info!(file = %file.display(), "a backup was made");
+                self.tell(None).await;
+            }
+            Ok(Err(e)) => self.tell(Some(e.to_string())).await,
+            Err(_) => self.tell(Some(format!("it took longer than {BACKUP_WITHIN:?}"))).await,
+        }
+    }
+
+    /// Tells the desk whether backups can be made; what it knows already it does not tell again.
+    async fn tell(&self, wrong: Option<String>) {
+        let text = wrong.map(|reason| {
+            error!(error = %reason, "no backup could be made");
+            format!("备份失败 / no backup could be made: {reason}")
+        });
+        // Without an owner there is nobody to tell it to.
+        drop(self.orders.send(Order::Trouble { family: "system.backup", text }).await);
+    }
+
     /// The daily list of what is open and unhandled, into the journal; the pages show the same.
     async fn unhandled(&self) {
         let limit = Duration::from_secs(10);
@@ -115,6 +222,13 @@ impl Jobs {
     }
 }
 
+/// When the newest backup of a directory was made.
+fn newest(folder: PathBuf) -> Option<Instant> {
+    let found = sqlite::backups(&folder).ok()?;
+    found.iter().find_map(|file| sqlite::made_at(file.file_name()?.to_str()?))
+}
+
+/// A scheduler with every line of the table, that does not run yet.
 async fn schedule(hints: &mpsc::Sender<Hint>) -> Result<JobScheduler, JobSchedulerError> {
     let scheduler = JobScheduler::new().await?;
     for (at, hint) in TABLE {
@@ -126,18 +240,95 @@ async fn schedule(hints: &mpsc::Sender<Hint>) -> Result<JobScheduler, JobSchedul
         })?;
         scheduler.add(job).await?;
     }
-    scheduler.start().await?;
     Ok(scheduler)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::time::ManualTime;
+    use crate::store::{SqliteOptions, SqliteStore};
 
     #[tokio::test]
     async fn every_line_of_the_table_is_a_time() {
         let (hint, _hints) = mpsc::channel(1);
         let mut scheduler = schedule(&hint).await.unwrap();
+        assert!(scheduler.time_till_next_job().await.unwrap().is_some());
         scheduler.shutdown().await.unwrap();
+    }
+
+    struct Rig {
+        jobs: Jobs,
+        orders: mpsc::Receiver<Order>,
+        time: ManualTime,
+        _config: watch::Sender<StoreConfig>,
+    }
+
+    fn rig(config: StoreConfig) -> Rig {
+        let options = SqliteOptions { ballast_bytes: 0, ..SqliteOptions::default() };
+        let store = Arc::new(SqliteStore::open(&config.sqlite.path, options).unwrap());
+        let (handle, _) = Handle::new("desk".into(), 1);
+        let (orders, orders_in) = mpsc::channel(8);
+        let time = ManualTime::new(Instant::from_secs(1_800_000_000));
+        let (config, seen) = watch::channel(config);
+        let jobs = Jobs { handle, orders, store, time: Arc::new(time.clone()), config: seen, hints: hints() };
+        Rig { jobs, orders: orders_in, time, _config: config }
+    }
+
+    fn told(rig: &mut Rig) -> Option<Option<String>> {
+        match rig.orders.try_recv() {
+            Ok(Order::Trouble { family: "system.backup", text }) => Some(text),
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => None,
+        }
+    }
+
+    /// One when the newest is old, the newest so many stay, none when none are wanted, and a failure is told.
+    #[tokio::test]
+    async fn backups_are_made_when_they_are_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = StoreConfig::default();
+        config.sqlite.path = folder.path().join("a.db");
+        config.sqlite.keep_backups = 2;
+        config.sqlite.backup_every = Span::HOUR;
+        let mut rig = rig(config.clone());
+        let there = || sqlite::backups(&config.sqlite.backups_folder()).unwrap().len();
+        for (after, want) in [(0, 1), (59, 1), (1, 2), (60, 2), (60, 2)] {
+            rig.time.advance(Span::from_minutes(after));
+            rig.jobs.backup().await;
+            assert_eq!(there(), want);
+            assert_eq!(told(&mut rig), Some(None), "all is well");
+        }
+        let newest = newest(config.sqlite.backups_folder());
+        assert_eq!(newest, Some(rig.time.read().wall), "the name says when it was made");
+        // A file lies where the directory should be.
+        std::fs::remove_dir_all(config.sqlite.backups_folder()).unwrap();
+        std::fs::write(config.sqlite.backups_folder(), "x").unwrap();
+        rig.jobs.backup().await;
+        assert!(told(&mut rig).flatten().is_some_and(|text| text.contains("no backup could be made")));
+    }
+
+    #[tokio::test]
+    async fn no_backup_is_made_where_none_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = StoreConfig::default();
+        config.sqlite.path = folder.path().join("a.db");
+        config.sqlite.backup_every = Span::ZERO;
+        let mut rig = rig(config.clone());
+        rig.jobs.backup().await;
+        assert!(!config.sqlite.backups_folder().exists());
+        assert_eq!(told(&mut rig), Some(None));
+    }
+    #[test]
+    fn the_scheduler_sleeps_until_shortly_before_a_job() {
+        for (left, want) in [
+            (Duration::ZERO, None),
+            (AROUND, None),
+            (AROUND + Duration::from_millis(1), Some(Span::from_millis(1))),
+            (Duration::from_secs(62), Some(Span::from_secs(60))),
+            (Duration::from_secs(86_400), Some(Span::from_secs(600))),
+        ] {
+            assert_eq!(beforehand(left), want, "{left:?}");
+        }
     }
 }

@@ -6,12 +6,15 @@ pub mod business;
 pub mod desk;
 pub mod dispatch;
 mod emergency;
-pub mod fail;
+pub mod folder;
 pub mod handle;
 pub mod intake;
 pub mod jobs;
 pub mod key;
+mod medium;
 mod notice;
+pub mod noticed;
+pub mod open;
 pub mod publish;
 pub mod reload;
 #[cfg(test)]
@@ -35,19 +38,19 @@ use crate::config::{Ready, load_settings};
 use crate::core::alerting::Setup;
 use crate::core::ids::InstallationKey;
 use crate::core::model::Batch;
-use crate::core::time::{Instant, Span};
-use crate::store::{Store, StoreError};
+use crate::core::time::Instant;
+use crate::store::{Store, StoreError, sqlite};
 use crate::telemetry::{Health, Metrics};
 
 use assemble::{AssembleError, Assembled, Ground, assemble};
 use blueprint::meta;
 use desk::{DeskOwner, End};
 use dispatch::Dispatch;
+use folder::{Folder, Watched};
 use handle::Handle;
-use intake::Intake;
 use jobs::Jobs;
 use publish::{Publish, SharedNow};
-use reload::Reloader;
+use reload::{Followers, Reloader};
 use supervise::Supervisor;
 use time::{TimeSource, to_duration};
 
@@ -100,6 +103,8 @@ pub struct Daemon {
     pub epoch: u64,
     /// Asks for a reload, as a signal of the system does.
     pub reloads: mpsc::Sender<desk::ReloadRequest>,
+    /// Who else goes by the settings: whoever starts a server adds it.
+    pub followers: Followers,
     /// How the owner ended, when it has.
     pub end: oneshot::Receiver<End>,
     store: Arc<dyn Store>,
@@ -140,19 +145,41 @@ impl Daemon {
         }
         let (handle, asks) = Handle::new(desk.clone(), ASKS);
         let (orders, orders_in) = mpsc::channel(ORDERS);
-        let (jobs, jobs_in) = mpsc::channel(SENDS);
+        let (sends, sends_in) = mpsc::channel(SENDS);
         let (reports, reports_in) = mpsc::channel(SENDS);
         let (reloads, requests) = mpsc::channel(4);
         let channels = watch::Sender::new(channels);
         let (health, health_out) = Health::channel();
         let (setup, setup_out) = watch::channel(Arc::new(blueprint.setup.clone()));
+        let (store_config, store_config_out) = watch::channel(ready.settings.store.clone());
+        let hints = jobs::hints();
         let publish = Publish::new(setup, health, metrics, now.clone());
         let (ended, end) = oneshot::channel();
         let drain = to_duration(ready.settings.alerting.send.timeout) + STOP_EXTRA;
 
+        let intake = ready.settings.watch.folder.as_ref().map(|folder| intake::Intake {
+            folder: PathBuf::from(folder),
+            import: Arc::new(ready.settings.import.clone()),
+            batch: ready.settings.watch.batch,
+            every: ready.settings.watch.every,
+            desk: desk.clone(),
+            store: store.clone(),
+            orders: orders.clone(),
+            time: time.clone(),
+        });
+        if let Some((intake, backup)) = intake.clone().zip(store.restored()) {
+            // §16.1, 8: what was read since the backup is read again. Before the owner says that the restore is dealt with.
+            let since = sqlite::made_at(&backup).unwrap_or(Instant::MIN);
+            match supervise::blocking(move || intake.put_back(since)).await {
+                Ok(Ok(count)) => info!(count, backup, "files that came since the backup are read again"),
+                Ok(Err(e)) => error!(error = %e, "files that came since the backup cannot be put back"),
+                Err(e) => error!(error = %e, "files that came since the backup cannot be put back"),
+            }
+        }
+
         let mut supervisor = Supervisor::new();
         let dispatch =
-            Dispatch { jobs: jobs_in, reports, channels: channels.subscribe(), time: time.clone() };
+            Dispatch { jobs: sends_in, reports, channels: channels.subscribe(), time: time.clone() };
         supervisor.start("dispatch", STOP_EXTRA, |stop| dispatch.run(stop));
         let owner = DeskOwner {
             blueprint,
@@ -161,8 +188,9 @@ impl Daemon {
             asks,
             orders: orders_in,
             reports: reports_in,
-            jobs,
+            jobs: sends,
             reloads: reloads.clone(),
+            tidy: hints.0.clone(),
             publish,
             watchdog: Box::new(systemd::alive),
             watchdog_every: systemd::watchdog_every(),
@@ -172,7 +200,14 @@ impl Daemon {
             // Whoever waits for it is gone only when the whole process is on its way out.
             drop(ended.send(end));
         });
+        let watched =
+            Watched { watch: ready.settings.watch.clone(), import: Arc::new(ready.settings.import.clone()) };
+        let (watched, watched_in) = watch::channel(watched);
+        let followers = Followers::default();
         let reloader = Reloader {
+            current: Box::new(ready.settings.clone()),
+            watched,
+            followers: followers.clone(),
             main,
             last_good,
             ground,
@@ -183,33 +218,29 @@ impl Daemon {
             store: store.clone(),
             desk: desk.clone(),
             time: time.clone(),
+            store_config,
         };
         supervisor.start("reload", STOP_EXTRA, |stop| reloader.run(stop));
         let jobs = Jobs {
             handle: handle.clone(),
+            orders: orders.clone(),
             store: store.clone(),
             time: time.clone(),
-            keep_closed: Span::from_millis(180 * 86_400_000),
-            keep_audit: Span::from_millis(180 * 86_400_000),
+            config: store_config_out,
+            hints,
         };
         supervisor.start("jobs", STOP_EXTRA, |stop| jobs.run(stop));
-        if let Some(folder) = &ready.settings.watch.folder {
-            let intake = Intake {
-                folder: PathBuf::from(folder),
-                import: Arc::new(ready.settings.import.clone()),
-                batch: ready.settings.watch.batch,
-                every: ready.settings.watch.every,
-                desk: desk.clone(),
-                store: store.clone(),
-                orders: orders.clone(),
-                time: time.clone(),
-            };
-            supervisor.start("intake", STOP_EXTRA, |stop| intake.run(stop));
-        }
-        if rejected.is_some() {
-            // The queue is new and empty, and its owner runs: this cannot wait.
-            drop(orders.send(Order::Rejected(rejected)).await);
-        }
+        let folder = Folder {
+            watched: watched_in,
+            desk: desk.clone(),
+            store: store.clone(),
+            orders: orders.clone(),
+            time: time.clone(),
+        };
+        supervisor.start("intake", STOP_EXTRA, |stop| folder.run(stop));
+        // The queue is new and empty, and its owner runs: this cannot wait. It is also said that nothing was refused:
+        // what an earlier process said of it may still be open.
+        drop(orders.send(Order::Rejected(rejected)).await);
         info!(desk = %desk, epoch, revision, "started");
         Ok(Daemon {
             supervisor,
@@ -220,6 +251,7 @@ impl Daemon {
             now,
             epoch,
             reloads,
+            followers,
             end,
             store,
         })

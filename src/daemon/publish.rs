@@ -111,6 +111,11 @@ impl Publish {
         self.metrics.alarmed();
     }
 
+    /// Whether the store takes writes in time.
+    pub fn writable(&self, is: bool) {
+        self.health.send_modify(|h| h.store_writable = is);
+    }
+
     /// The stop was asked for.
     pub fn stopping(&self) {
         self.health.send_modify(|h| h.stopping = true);

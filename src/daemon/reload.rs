@@ -3,24 +3,51 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{Ready, load_settings};
+use crate::config::{Ready, Settings, load_settings};
+use crate::core::alerting::Way;
 use crate::core::engine::Desk;
 use crate::core::model::{Message, Table};
 use crate::daemon::assemble::{Assembled, Ground, assemble};
 use crate::daemon::blueprint::{Blueprint, meta};
 use crate::daemon::desk::ReloadRequest;
 use crate::daemon::dispatch::Channels;
+use crate::daemon::folder::Watched;
 use crate::daemon::handle::{ReloadAnswer, ReloadAsk};
 use crate::daemon::supervise::blocking;
 use crate::daemon::time::TimeSource;
 use crate::daemon::turn::Order;
-use crate::store::{RowQuery, Store};
+use crate::store::{RowQuery, Store, StoreConfig};
+
+/// Who goes by settings beside the desk.
+pub trait Follower: Send + Sync + 'static {
+    /// Makes ready what new settings need. What it answers is called once the desk goes by them; nothing changes before.
+    ///
+    /// # Errors
+    /// They cannot be used, and why: the reload is refused.
+    fn prepare(&self, ready: &Ready) -> Result<Box<dyn FnOnce() + Send>, String>;
+}
+
+/// Everybody who goes by settings beside the desk.
+#[derive(Clone, Default)]
+pub struct Followers(Arc<Mutex<Vec<Arc<dyn Follower>>>>);
+
+impl Followers {
+    /// One more.
+    pub fn add(&self, follower: Arc<dyn Follower>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(follower);
+    }
+
+    fn prepare(&self, ready: &Ready) -> Result<Vec<Box<dyn FnOnce() + Send>>, String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        all.iter().map(|follower| follower.prepare(ready)).collect()
+    }
+}
 
 /// Reads configurations when it is asked to.
 pub struct Reloader {
@@ -28,6 +55,12 @@ pub struct Reloader {
     pub main: PathBuf,
     /// Where the last configuration that was taken is kept.
     pub last_good: PathBuf,
+    /// The settings in use.
+    pub current: Box<Settings>,
+    /// What the reader of the watched folder goes by.
+    pub watched: watch::Sender<Watched>,
+    /// Who else goes by the settings.
+    pub followers: Followers,
     /// What does not change.
     pub ground: Ground,
     /// The revision in use.
@@ -44,6 +77,8 @@ pub struct Reloader {
     pub desk: Arc<str>,
     /// Time.
     pub time: Arc<dyn TimeSource>,
+    /// How long things are kept, and where backups go.
+    pub store_config: watch::Sender<StoreConfig>,
 }
 
 impl Reloader {
@@ -92,6 +127,7 @@ impl Reloader {
         if let Some(first) = broken.first() {
             return Err(first.to_string());
         }
+        let follow = self.followers.prepare(&ready)?;
         let mut report: Vec<String> = ready
             .report
             .to_string()
@@ -100,6 +136,7 @@ impl Reloader {
             .map(str::to_owned)
             .collect();
         report.extend(self.waiting(&channels).await);
+        report.extend(beside(&self.current, &ready.settings));
         let (answer, arrive) = oneshot::channel();
         let order = Order::Preview(Box::new(blueprint.clone()), answer);
         self.orders.send(order).await.map_err(|_| "the desk is not running".to_owned())?;
@@ -128,7 +165,22 @@ impl Reloader {
             }
         }
         self.channels.send_replace(channels);
+        self.store_config.send_replace(ready.settings.store.clone());
         self.revision = revision;
+        follow.into_iter().for_each(|go| go());
+        let import = Arc::new(ready.settings.import.clone());
+        let watched = Watched { watch: ready.settings.watch.clone(), import };
+        self.watched.send_if_modified(|now| {
+            let changed = *now != watched;
+            if changed {
+                *now = watched;
+            }
+            changed
+        });
+        if let Err(e) = ready.settings.log.apply() {
+            warn!(error = %e, "the level of the log stays as it was");
+        }
+        *self.current = ready.settings.clone();
         if let Err(e) = kept {
             warn!(error = %e, file = %self.last_good.display(), "the copy of the configuration cannot be kept");
         }
@@ -168,6 +220,82 @@ impl Reloader {
     }
 }
 
+/// What changes beside the desk, and what of it waits for a restart.
+fn beside(old: &Settings, new: &Settings) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (was, is) = (&old.server, &new.server);
+    if was.tokens != is.tokens || was.limits != is.limits {
+        lines.push(
+            "[server] 令牌或限制变更,用于新连接 / tokens or limits change, for new connections".to_owned(),
+        );
+    }
+    if old.watch != new.watch || old.import != new.import {
+        lines.push("[watch] [import] 变更 / change".to_owned());
+    }
+    if old.log.level != new.log.level {
+        lines.push(format!("[log] level: {} → {}", old.log.level, new.log.level));
+    }
+    let mut later = Vec::new();
+    let mut note = |changed: bool, key: &'static str| {
+        if changed {
+            later.push(key);
+        }
+    };
+    note(was.listen != is.listen, "server.listen");
+    // Where none is configured it lies beside the store.
+    let socket = |s: &Settings| {
+        let beside = || s.store.sqlite.path.with_file_name("control.sock");
+        s.server.socket.clone().unwrap_or_else(beside)
+    };
+    note(socket(old) != socket(new), "server.socket");
+    note(old.store != new.store, "store");
+    note(old.log.format != new.log.format, "log.format");
+    if !later.is_empty() {
+        let keys = later.join(", ");
+        lines.push(format!("重启后生效: {keys} / takes effect with a restart: {keys}"));
+    }
+    lines
+}
+
+/// So many incidents of a change are named.
+const NAMED: usize = 20;
+
+/// The incidents that would be told to others (§16.3).
+fn rerouted(desk: &mut Desk, new: &Blueprint) -> Vec<String> {
+    let changes = desk.preview_routes(&new.setup, &new.policy);
+    if changes.is_empty() {
+        return Vec::new();
+    }
+    let told = |way: &Way| -> String {
+        let one = |(person, channels): (&Arc<str>, &BTreeSet<Arc<str>>)| {
+            let channels: Vec<&str> = channels.iter().map(|c| &**c).collect();
+            format!("{person}({})", channels.join(","))
+        };
+        match way.is_empty() {
+            true => "-".to_owned(),
+            false => way.iter().map(one).collect::<Vec<_>>().join(" "),
+        }
+    };
+    let mut lines = vec![format!(
+        "路由变更:{} 个未结事件 / routes of {} open incidents change",
+        changes.len(),
+        changes.len()
+    )];
+    for change in changes.iter().take(NAMED) {
+        lines.push(format!(
+            "  #{} L{}: {} → {}",
+            change.incident.short(),
+            change.level,
+            told(&change.now),
+            told(&change.then)
+        ));
+    }
+    if changes.len() > NAMED {
+        lines.push(format!("  … +{}", changes.len() - NAMED));
+    }
+    lines
+}
+
 fn merged(before: &Channels, after: &Channels) -> Channels {
     let mut both = (**before).clone();
     both.extend(after.iter().map(|(name, channel)| (name.clone(), channel.clone())));
@@ -196,16 +324,20 @@ pub fn keep_last_good(ready: &Ready, path: &Path) -> std::io::Result<()> {
 }
 
 /// What the desk would do otherwise with the new configuration, in lines for people.
-pub(super) fn preview(desk: &Desk, old: &Blueprint, new: &Blueprint) -> Vec<String> {
-    let mut lines = Vec::new();
+pub(super) fn preview(desk: &mut Desk, old: &Blueprint, new: &Blueprint) -> Vec<String> {
+    let mut lines = rerouted(desk, new);
     let rules = |blueprint: &Blueprint| -> BTreeSet<String> {
         blueprint.policy.clock.iter().map(|c| c.name.clone()).collect()
     };
     let (before, after) = (rules(old), rules(new));
     for rule in before.difference(&after) {
-        let open = desk.incidents().filter(|i| !i.is_resolved() && *i.rule == **rule).count();
+        let closing = desk.incidents().filter(|i| !i.is_resolved() && *i.rule == **rule);
+        let ids: Vec<String> = closing.map(|i| format!("#{}", i.id.short())).collect();
+        let (open, named) =
+            (ids.len(), ids.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(" "));
+        let more = if open > NAMED { " …" } else { "" };
         lines.push(format!(
-            "时效 {rule} 移除:{open} 个未结事件将关闭 / clock {rule} goes: {open} open incidents will be closed"
+            "时效 {rule} 移除:{open} 个未结事件将关闭 / clock {rule} goes: {open} open incidents will be closed {named}{more}"
         ));
     }
     for rule in after.difference(&before) {

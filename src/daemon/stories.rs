@@ -21,6 +21,7 @@ use crate::daemon::assemble::{Ground, assemble};
 use crate::daemon::desk::{DeskOwner, End};
 use crate::daemon::dispatch::Dispatch;
 use crate::daemon::handle::{Ask, AskError, Handle, ObserveAnswer, Which};
+use crate::daemon::jobs::Hint;
 use crate::daemon::publish::{Publish, SharedNow};
 use crate::daemon::supervise::Supervisor;
 use crate::daemon::time::{ManualTime, TimeSource};
@@ -46,6 +47,14 @@ struct Faulty {
     inner: MemoryStore,
     /// Every commit and probe fails so, while it is set.
     fault: Mutex<Option<Fault>>,
+    /// Commits are refused, probes are not.
+    refuses_commits: Mutex<bool>,
+    /// Free and all bytes of the disk.
+    space: Mutex<Option<(u64, u64)>>,
+    /// Commits take so long on the time of the test.
+    pace: Mutex<Option<(ManualTime, Span)>>,
+    /// The backup that it is.
+    backup: Mutex<Option<String>>,
     commits: AtomicU32,
 }
 
@@ -61,11 +70,21 @@ impl Faulty {
 }
 
 impl Store for Faulty {
-    fn commit(&self, desk: &Arc<str>, batch: Batch) -> Task<'_, Committed> {
+    fn commit_shared(&self, desk: &Arc<str>, batch: Arc<Batch>) -> Task<'_, Committed> {
         self.commits.fetch_add(1, Ordering::SeqCst);
-        match self.error() {
+        let refused = StoreError::Refused { place: "test".to_owned(), reason: "on purpose".to_owned() };
+        match self.error().or_else(|| self.refuses_commits.lock().unwrap().then_some(refused)) {
             Some(e) => Box::pin(std::future::ready(Err(e))),
-            None => self.inner.commit(desk, batch),
+            None => {
+                let kept = self.inner.commit_shared(desk, batch);
+                let pace = self.pace.lock().unwrap().clone();
+                Box::pin(async move {
+                    let kept = kept.await?;
+                    let Some((time, pace)) = pace else { return Ok(kept) };
+                    time.sleep(pace).await;
+                    Ok(Committed { took: crate::daemon::time::to_duration(pace), ..kept })
+                })
+            }
         }
     }
     fn load(&self, desk: &Arc<str>, tables: &[Table], each: Each) -> Task<'_, u64> {
@@ -85,7 +104,16 @@ impl Store for Faulty {
         Box::pin(std::future::ready(answer))
     }
     fn health(&self) -> StoreHealth {
-        StoreHealth::default()
+        let space = *self.space.lock().unwrap();
+        let (free_bytes, total_bytes) = (space.map(|s| s.0), space.map(|s| s.1));
+        StoreHealth { free_bytes, total_bytes, ..StoreHealth::default() }
+    }
+    fn restored(&self) -> Option<String> {
+        self.backup.lock().unwrap().clone()
+    }
+    fn forget_restored(&self) -> Task<'_, ()> {
+        self.backup.lock().unwrap().take();
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 
@@ -125,6 +153,7 @@ struct Rig {
     fakes: BTreeMap<Arc<str>, Arc<Fake>>,
     handle: Handle,
     health: watch::Receiver<Health>,
+    hints: mpsc::Receiver<Hint>,
     supervisor: Supervisor,
     end: oneshot::Receiver<End>,
 }
@@ -171,6 +200,11 @@ admins   = ["zhou"]
 
 impl Rig {
     async fn new() -> Rig {
+        Rig::of(None).await
+    }
+
+    /// On a store that is a backup.
+    async fn of(backup: Option<&str>) -> Rig {
         let folder = tempfile::tempdir().unwrap();
         let main = folder.path().join("rig.toml");
         std::fs::write(&main, CONFIG).unwrap();
@@ -189,6 +223,10 @@ impl Rig {
         let store = Arc::new(Faulty {
             inner: MemoryStore::default(),
             fault: Mutex::new(None),
+            refuses_commits: Mutex::new(false),
+            space: Mutex::new(None),
+            pace: Mutex::new(None),
+            backup: Mutex::new(backup.map(str::to_owned)),
             commits: AtomicU32::new(0),
         });
         let fakes: BTreeMap<Arc<str>, Arc<Fake>> = assembled
@@ -211,6 +249,7 @@ impl Rig {
         let (jobs, jobs_in) = mpsc::channel(64);
         let (reports, reports_in) = mpsc::channel(64);
         let (reloads, _requests) = mpsc::channel(1);
+        let (tidy, hints) = crate::daemon::jobs::hints();
         let (health, health_out) = Health::channel();
         let (setup, _) = watch::channel(Arc::new(assembled.blueprint.setup.clone()));
         let metrics = Arc::new(Metrics::new(Known::default()).unwrap());
@@ -223,6 +262,7 @@ impl Rig {
             reports: reports_in,
             jobs,
             reloads,
+            tidy,
             publish: Publish::new(setup, health, metrics, now),
             watchdog: Box::new(|| ()),
             watchdog_every: None,
@@ -235,7 +275,7 @@ impl Rig {
         supervisor.start("desk", LONG, |stop: CancellationToken| async move {
             drop(ended.send(owner.run(stop).await));
         });
-        let mut rig = Rig { time, store, fakes, handle, health: health_out, supervisor, end };
+        let mut rig = Rig { time, store, fakes, handle, health: health_out, hints, supervisor, end };
         rig.until("the desk is loaded", |rig| rig.health.borrow().booted).await;
         rig
     }
@@ -296,6 +336,11 @@ impl Rig {
 
     fn sent(&self) -> Vec<(Claim, bool)> {
         self.fakes.values().flat_map(|f| f.sent.lock().unwrap().clone()).collect()
+    }
+
+    /// The open incident of this family: its level and class of trouble.
+    async fn level_of(&self, family: &str) -> Option<u8> {
+        self.open().await.iter().find(|i| &*i.family == family).map(|i| i.level)
     }
 
     fn fault(&self, fault: Option<Fault>) {
@@ -409,4 +454,114 @@ async fn a_slow_channel_holds_up_no_other_and_a_stop_waits_for_what_is_under_way
     });
     assert!(stopped.iter().all(|e| e.how == crate::daemon::supervise::How::Finished), "{stopped:?}");
     assert!(matches!(rig.end.try_recv(), Ok(End::Stopped)));
+}
+
+/// §16.4: a warning below 10 %, an alarm below 5 %, over when there is room again; what is old is dropped meanwhile.
+#[tokio::test]
+async fn a_disk_that_fills_up_is_told_before_it_is_full() {
+    const GIB: u64 = 1 << 30;
+    let mut rig = Rig::new().await;
+    let space = |rig: &Rig, free| *rig.store.space.lock().unwrap() = Some((free, 100 * GIB));
+    space(&rig, 50 * GIB);
+    rig.pass(12).await;
+    assert_eq!(rig.level_of("system.disk").await, None);
+    space(&rig, 9 * GIB);
+    rig.pass(12).await;
+    assert_eq!(rig.level_of("system.disk").await, Some(0), "P2");
+    assert_eq!(rig.hints.try_recv(), Ok(Hint::Prune));
+    space(&rig, 4 * GIB);
+    rig.pass(12).await;
+    assert_eq!(rig.level_of("system.disk").await, Some(1), "P1");
+    assert_eq!(rig.hints.try_recv(), Ok(Hint::PruneMost));
+    assert!(rig.hints.try_recv().is_err(), "once for each line that is crossed");
+    rig.pass(70).await;
+    rig.until("an admin was told", |rig| {
+        rig.sent().iter().any(|(claim, _)| claim.body.text.contains("4096 MiB"))
+    })
+    .await;
+    space(&rig, 50 * GIB);
+    rig.pass(12).await;
+    assert_eq!(rig.level_of("system.disk").await, None, "it is over");
+}
+
+/// §16.4: commits that take more than 2 s for 30 s are told, and it ends with the first quick one.
+#[tokio::test]
+async fn a_slow_medium_is_told_and_its_end_is() {
+    let mut rig = Rig::new().await;
+    let slow = Some((rig.time.clone(), Span::from_secs(3)));
+    *rig.store.pace.lock().unwrap() = slow;
+    for n in 0..14 {
+        let handle = rig.handle.clone();
+        let at = rig.time.read().wall;
+        let observation = Observation {
+            source: "shop".into(),
+            kind: "ticket".into(),
+            id: format!("S{n}").into(),
+            as_of: at,
+            revision: 0,
+            marks: vec![Mark {
+                name: "customer_message".into(),
+                reference: Some("m".into()),
+                at,
+                removed: false,
+            }],
+            attributes: Vec::new(),
+        };
+        let mut asked = Box::pin(handle.ask(LONG, |to| Ask::Observe(vec![observation], to)));
+        let answer = loop {
+            tokio::select! {
+                answer = &mut asked => break answer,
+                () = rig.pass(1) => {}
+            }
+        };
+        assert!(matches!(answer.unwrap()[..], [ObserveAnswer::Kept(_)]), "slow, and kept");
+    }
+    assert!(!rig.health.borrow().store_writable, "I46");
+    *rig.store.pace.lock().unwrap() = None;
+    rig.pass(5).await;
+    assert_eq!(rig.level_of("system.slow_disk").await, Some(1));
+    rig.observe("T1", Span::ZERO).await;
+    rig.pass(5).await;
+    assert_eq!(rig.level_of("system.slow_disk").await, None);
+    assert!(rig.health.borrow().store_writable);
+}
+
+/// §16.1: the admins hear that the store is a backup, once.
+#[tokio::test]
+async fn a_restored_store_is_told_and_its_marker_goes() {
+    let mut rig = Rig::of(Some("shiftbell-20260302T020000.123Z.db")).await;
+    rig.pass(1).await;
+    rig.until("the marker goes", |rig| rig.store.backup.lock().unwrap().is_none()).await;
+    assert_eq!(rig.level_of("system.restored").await, Some(1));
+    rig.pass(70).await;
+    rig.until("an admin was told", |rig| {
+        rig.sent()
+            .iter()
+            .any(|(claim, kept)| *kept && claim.body.text.contains("shiftbell-20260302T020000.123Z.db"))
+    })
+    .await;
+}
+
+/// The disk is full for what the desk has to keep and not for a probe: it does not go in and out each second.
+#[tokio::test]
+async fn an_emergency_that_returns_at_once_lasts_longer() {
+    let mut rig = Rig::new().await;
+    *rig.store.refuses_commits.lock().unwrap() = true;
+    rig.observe("T1", Span::ZERO).await;
+    let mut lives = 0;
+    let mut was = false;
+    for _ in 0..60 {
+        rig.pass(1).await;
+        let is = rig.health.borrow().store_writable;
+        lives += u32::from(is && !was);
+        was = is;
+        if is {
+            rig.observe("T2", Span::ZERO).await;
+        }
+    }
+    assert!(lives <= 7, "{lives} lives in a minute");
+    *rig.store.refuses_commits.lock().unwrap() = false;
+    rig.pass(35).await;
+    rig.until("it is normal again", |rig| rig.health.borrow().store_writable).await;
+    assert!(matches!(rig.observe("T3", Span::ZERO).await[..], [ObserveAnswer::Kept(_)]));
 }

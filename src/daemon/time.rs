@@ -22,6 +22,12 @@ pub trait TimeSource: Send + Sync + 'static {
     /// Both clocks now.
     fn read(&self) -> Reading;
 
+    /// When a time server last set the wall clock, by that clock, in ms; `None` where nobody says so. What counts is that
+    /// it changes: then the clock was set just now.
+    fn set_at(&self) -> Option<i64> {
+        None
+    }
+
     /// Comes back when the counter has run on by `span`.
     fn sleep(&self, span: Span) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
@@ -39,6 +45,12 @@ impl TimeSource for SystemTime {
         let elapsed =
             Span::from_millis(boot.tv_sec.saturating_mul(1000).saturating_add(boot.tv_nsec / 1_000_000));
         Reading { wall, elapsed }
+    }
+
+    fn set_at(&self) -> Option<i64> {
+        // systemd-timesyncd touches it at every synchronisation.
+        let told = std::fs::metadata("/run/systemd/timesync/synchronized").ok()?;
+        Some(Instant::from_timestamp(jiff::Timestamp::try_from(told.modified().ok()?).ok()?).as_millis())
     }
 
     fn sleep(&self, span: Span) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

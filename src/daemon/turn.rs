@@ -1,5 +1,7 @@
 //! One turn of the desk: what was asked in it, and what is answered once it is kept.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use crate::core::alerting::{Answer, Claim, Inquiry};
@@ -23,6 +25,8 @@ pub enum Order {
     },
     /// What the system notices of itself.
     Signal(Box<crate::core::alerting::Signal>),
+    /// What a worker of ours noticed.
+    Noticed(crate::daemon::noticed::Noticed),
     /// What a configuration would change.
     Preview(Box<Blueprint>, oneshot::Sender<Vec<String>>),
     /// Go by this configuration from now on; `rows` are kept in the same commit.
@@ -40,6 +44,13 @@ pub enum Order {
         who: std::sync::Arc<str>,
         /// What it said.
         said: Instant,
+    },
+    /// A trouble that one of our own workers has, or no longer has.
+    Trouble {
+        /// Its kind, such as `system.backup`.
+        family: &'static str,
+        /// What is wrong; `None` when nothing is any more.
+        text: Option<String>,
     },
     /// Why a configuration that was offered was not taken; `None` when one was.
     Rejected(Option<String>),
@@ -62,6 +73,8 @@ pub(super) struct Turn {
     pub(super) claims: Vec<Claim>,
     /// What providers are to be asked.
     pub(super) inquiries: Vec<Inquiry>,
+    /// Channels to try without a message.
+    pub(super) probes: Vec<Arc<str>>,
     /// Rows beside the desk's own.
     pub(super) rows: Vec<Row>,
     /// Outcomes and statements that were taken in: taken in again if the turn is not kept.

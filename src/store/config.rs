@@ -42,6 +42,8 @@ pub struct SqliteConfig {
     pub path: PathBuf,
     /// The directory of the backups; without it, `backups` beside the file.
     pub backups: Option<PathBuf>,
+    /// A backup is made when the newest one is so old; `0s` for none by the daemon itself.
+    pub backup_every: Span,
     /// How many backups stay in that directory.
     pub keep_backups: u32,
     /// Space that is kept for the hour in which the disk is full (§16.4); `0B` for none.
@@ -53,6 +55,7 @@ impl Default for SqliteConfig {
         SqliteConfig {
             path: PathBuf::from("./shiftbell-data/shiftbell.db"),
             backups: None,
+            backup_every: Span::DAY,
             keep_backups: 7,
             ballast: Bytes::mebi(16),
         }
@@ -63,7 +66,10 @@ impl Default for SqliteConfig {
 const LEAST_AUDIT: Span = Span::from_millis(180 * 86_400_000);
 
 /// A resolved incident can be reopened, and its messages get late receipts, for a day.
-const LEAST_CLOSED: Span = Span::DAY;
+pub const LEAST_CLOSED: Span = Span::DAY;
+
+/// The daemon looks at its backups every five minutes.
+const LEAST_EVERY: Span = Span::from_minutes(5);
 
 /// More would be most of a small disk.
 const MOST_BALLAST: Bytes = Bytes::mebi(4096);
@@ -121,6 +127,12 @@ impl SqliteConfig {
             let found = self.path.display();
             problems
                 .within("path", |p| p.error(format!("found the directory `{found}`, expected a file in it")));
+        }
+        if !self.backup_every.is_zero() && self.backup_every < LEAST_EVERY {
+            let found = self.backup_every;
+            problems.within("backup_every", |p| {
+                p.error(format!("found {found}, expected 0s for none, or at least {LEAST_EVERY}"));
+            });
         }
         if self.keep_backups == 0 {
             problems.within("keep_backups", |p| {
@@ -276,10 +288,11 @@ mod tests {
         assert_eq!(told(""), [""; 0]);
         assert_eq!(
             told(
-                "keep_closed = \"1h\"\nkeep_audit = \"90d\"\n[sqlite]\npath = \"/\"\nkeep_backups = 0\nballast = \"5GiB\"\n"
+                "keep_closed = \"1h\"\nkeep_audit = \"90d\"\n[sqlite]\npath = \"/\"\nbackup_every = \"1m\"\nkeep_backups = 0\nballast = \"5GiB\"\n"
             ),
             [
                 "sqlite.path: found `/`, expected a file such as /var/lib/shiftbell/shiftbell.db",
+                "sqlite.backup_every: found 1m, expected 0s for none, or at least 5m",
                 "sqlite.keep_backups: found 0, expected at least 1: the newest one is what a damaged file is restored from",
                 "sqlite.ballast: found 5GiB, expected at most 4GiB",
                 "keep_closed: found 1h, expected at least 24h: late receipts still ask for it",

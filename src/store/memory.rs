@@ -165,8 +165,8 @@ impl Desk {
 }
 
 impl Store for MemoryStore {
-    fn commit(&self, desk: &Arc<str>, batch: Batch) -> Task<'_, Committed> {
-        ready(self.lock().commit(desk, batch, self.bound))
+    fn commit_shared(&self, desk: &Arc<str>, batch: Arc<Batch>) -> Task<'_, Committed> {
+        ready(self.lock().commit(desk, Arc::unwrap_or_clone(batch), self.bound))
     }
 
     fn load(&self, desk: &Arc<str>, tables: &[Table], mut each: Each) -> Task<'_, u64> {

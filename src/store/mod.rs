@@ -24,7 +24,7 @@ use crate::core::model::{AuditRecord, Batch, Table};
 use crate::core::time::Instant;
 
 pub use accept::{BODY_BYTES, ID_BYTES};
-pub use config::{BadBytes, Bytes, SqliteConfig, StoreConfig};
+pub use config::{BadBytes, Bytes, LEAST_CLOSED, SqliteConfig, StoreConfig};
 pub use memory::MemoryStore;
 pub use sqlite::{SqliteOptions, SqliteStore};
 
@@ -38,7 +38,12 @@ pub type Each = Box<dyn FnMut(Stored) + Send>;
 pub trait Store: Send + Sync + 'static {
     /// Keeps a batch: atomic, and durable when it returns. Batches of one desk are kept in the order of the calls, even
     /// when several wait at once; a store may make one commit of many batches.
-    fn commit(&self, desk: &Arc<str>, batch: Batch) -> Task<'_, Committed>;
+    fn commit(&self, desk: &Arc<str>, batch: Batch) -> Task<'_, Committed> {
+        self.commit_shared(desk, Arc::new(batch))
+    }
+
+    /// The same for a batch of which the caller holds on to a copy, as for another try.
+    fn commit_shared(&self, desk: &Arc<str>, batch: Arc<Batch>) -> Task<'_, Committed>;
 
     /// Hands every row of the tables to `each`, table by table in the given order, and answers how many there were.
     fn load(&self, desk: &Arc<str>, tables: &[Table], each: Each) -> Task<'_, u64>;

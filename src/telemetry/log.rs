@@ -1,14 +1,17 @@
 //! `[log]`: where the story of the day is told.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer;
+use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::core::problem::Problems;
@@ -35,6 +38,9 @@ impl Default for LogConfig {
         LogConfig { format: LogFormat::Auto, level: "info".to_owned() }
     }
 }
+
+/// The level in use: it can change while the process runs.
+static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -95,7 +101,8 @@ impl LogConfig {
     /// # Errors
     /// See [`LogError`].
     pub fn init(&self) -> Result<(), LogError> {
-        let registry = tracing_subscriber::registry().with(self.filter()?);
+        let (filter, handle) = reload::Layer::new(self.filter()?);
+        let registry = tracing_subscriber::registry().with(filter);
         let format = match self.format {
             LogFormat::Auto if std::io::stderr().is_terminal() => LogFormat::Terminal,
             LogFormat::Auto => LogFormat::Json,
@@ -113,7 +120,23 @@ impl LogConfig {
             }
             LogFormat::Json | LogFormat::Auto => registry.with(json(std::io::stderr)).try_init(),
         }
-        .map_err(|_| LogError::Twice)
+        .map_err(|_| LogError::Twice)?;
+        // Only the one that was begun can change.
+        drop(LEVEL.set(handle));
+        Ok(())
+    }
+
+    /// Goes by this level from now on, where logging has begun; the format stays.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn apply(&self) -> Result<(), LogError> {
+        let filter = self.filter()?;
+        if let Some(level) = LEVEL.get() {
+            let bad = |e: reload::Error| LogError::Level { found: self.level.clone(), reason: e.to_string() };
+            level.reload(filter).map_err(bad)?;
+        }
+        Ok(())
     }
 }
 

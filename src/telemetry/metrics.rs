@@ -66,7 +66,7 @@ const DEATHS: [Cause; 5] =
     [Cause::Expired, Cause::Failed, Cause::Quarantined, Cause::NoLane, Cause::BoundPassed];
 const ESCALATIONS: [&str; 4] = ["time", "unreachable", "ack_lapsed", "manual"];
 const FALLBACKS: [&str; 4] = ["silence", "permanent", "breaker", "budget"];
-const DUPLICATES: [&str; 2] = ["crash", "timeout"];
+const DUPLICATES: [&str; 3] = ["crash", "restored", "timeout"];
 const OTHER: &str = "other";
 
 /// What became of one observation that came over HTTP.

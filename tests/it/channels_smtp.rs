@@ -1,9 +1,6 @@
 //! Mail against a real MTA (exim4: STARTTLS, implicit TLS, AUTH, greylisting, refusals), and against a small server that
 //! does what no MTA does on request: it stops in the middle.
 
-use std::net::TcpListener as StdListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,90 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::channels::{Overheard, channel, claim};
+use crate::exim::{Exim, free_port};
 
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_secs(1);
 
-fn free_port() -> u16 {
-    StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// A mail server of this test alone; ended with it.
-struct Exim {
-    child: Child,
-    folder: tempfile::TempDir,
-    starttls: u16,
-    tls: u16,
-}
-
-impl Drop for Exim {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn run(command: &mut Command) {
-    let shown = format!("{command:?}");
-    let done = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    assert!(done.as_ref().is_ok_and(|s| s.success()), "{shown}: {done:?}");
-}
-
 impl Exim {
-    async fn start() -> Exim {
-        let found = ["/usr/sbin/exim4", "/usr/sbin/exim"].into_iter().find(|p| Path::new(p).exists());
-        let exim = found.expect(
-            "exim4 is missing; install it with: sudo apt-get install -y --no-install-recommends exim4-daemon-light",
-        );
-        let folder = tempfile::tempdir().unwrap();
-        let w = folder.path();
-        let (starttls, tls) = (free_port(), free_port());
-        for name in ["spool", "mail"] {
-            std::fs::create_dir(w.join(name)).unwrap();
-        }
-        run(Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"])
-            .args([
-                "-keyout",
-                &w.join("key.pem").display().to_string(),
-                "-out",
-                &w.join("cert.pem").display().to_string(),
-                "-subj",
-                "/CN=localhost",
-                "-addext",
-                "subjectAltName=DNS:localhost,IP:127.0.0.1",
-                "-addext",
-                "basicConstraints=critical,CA:FALSE",
-            ]));
-        run(Command::new("chmod").arg("755").arg(w));
-        run(Command::new("chown")
-            .arg("-R")
-            .arg("Debian-exim:Debian-exim")
-            .args([w.join("spool"), w.join("mail")]));
-        run(Command::new("chown").arg("root:Debian-exim").arg(w.join("key.pem")));
-        run(Command::new("chmod").arg("640").arg(w.join("key.pem")));
-        let config = include_str!("../fixtures/channels/exim.conf")
-            .replace("@W@", &w.display().to_string())
-            .replace("@STARTTLS@", &starttls.to_string())
-            .replace("@TLS@", &tls.to_string());
-        let path = w.join("exim.conf");
-        std::fs::write(&path, config).unwrap();
-        let child = Command::new(exim)
-            .args(["-bdf", "-q1m", "-C"])
-            .arg(&path)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Exim { child, folder, starttls, tls };
-        until("exim listens", || async { TcpStream::connect(("127.0.0.1", tls)).await.is_ok() }).await;
-        server
-    }
-
-    fn ca(&self) -> PathBuf {
-        self.folder.path().join("cert.pem")
-    }
-
     /// The settings of a channel to it.
     fn settings(&self, security: &str, port: u16, more: &str) -> String {
         format!(
@@ -116,7 +35,7 @@ impl Exim {
 
     /// The mail that holds `sign`, once it is there.
     async fn mail(&self, sign: &str) -> String {
-        let folder = self.folder.path().join("mail/new");
+        let folder = self.mails();
         let found = || {
             std::fs::read_dir(&folder)
                 .into_iter()
@@ -148,7 +67,7 @@ fn class(outcome: &Outcome) -> (OutcomeClass, Option<&str>) {
 
 #[tokio::test]
 async fn a_real_relay_takes_mails_over_tls_and_refuses_what_it_must() {
-    let exim = Exim::start().await;
+    let exim = Exim::start();
     // Both kinds of TLS, with a login.
     for (n, security) in [(1, "starttls"), (2, "tls")] {
         let channel = exim.channel(security, LONG);
@@ -188,7 +107,7 @@ async fn a_real_relay_takes_mails_over_tls_and_refuses_what_it_must() {
 
 #[tokio::test]
 async fn what_is_set_up_wrongly_is_told_apart_from_what_is_down() {
-    let exim = Exim::start().await;
+    let exim = Exim::start();
     let login = "username = \"alerts\"\npassword_env = \"PW\"";
     let send = async |text: &str, password: &str| {
         let channel = channel(text, &[("PW", password)], LONG);

@@ -5,6 +5,7 @@ mod doors;
 mod links;
 mod machine;
 mod observations;
+mod receipts;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -63,6 +64,8 @@ pub(super) struct Owner {
     inbox: BTreeMap<Id, Answer>,
     /// What people asked for, in order.
     pub(super) acts: Vec<Response>,
+    /// What providers said, in order.
+    pub(super) statements: Vec<shiftbell::core::model::Statement>,
     pub(super) observed: usize,
     /// Everything that was asked but could change something.
     pub(super) changes: usize,
@@ -147,6 +150,11 @@ impl Owner {
                         let list = self.lists.get(&message).cloned().unwrap_or_default();
                         list.iter().filter_map(|id| self.incidents.get(id).cloned()).collect()
                     }
+                    Which::After(after, most) => {
+                        let beyond =
+                            |i: &&Incident| !i.is_resolved() && after.is_none_or(|after| i.id > after);
+                        all.filter(beyond).take(most).cloned().collect()
+                    }
                     Which::Unresolved(most) => all.filter(|i| !i.is_resolved()).take(most).cloned().collect(),
                 };
                 let _ = answer.send(found);
@@ -156,7 +164,16 @@ impl Owner {
                 let _ =
                     answer.send(Ok(ReloadAnswer { revision: 7, report: vec!["nothing changes".to_owned()] }));
             }
-            _ => {}
+            // What was noticed is counted nowhere here.
+            Ask::Noticed(_) => {}
+            Ask::State(statement, answer) => {
+                self.changes += 1;
+                self.statements.push(*statement);
+                let _ = answer.send(match storage {
+                    true => Err(AskError::Storage("the disk is full".to_owned())),
+                    false => Ok(()),
+                });
+            }
         }
     }
 }
@@ -296,6 +313,7 @@ impl Console {
             lists: BTreeMap::new(),
             inbox: BTreeMap::new(),
             acts: Vec::new(),
+            statements: Vec::new(),
             observed: 0,
             changes: 0,
         }));

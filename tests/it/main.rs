@@ -7,7 +7,12 @@ mod console;
 #[cfg(feature = "fail-points")]
 #[expect(clippy::disallowed_methods, reason = "these tests watch processes from outside, by the wall clock")]
 mod crash;
+mod exim;
 mod handbook;
+#[expect(clippy::disallowed_methods, reason = "these tests watch processes from outside, by the wall clock")]
+mod hostile;
 mod house;
 mod oracle;
+mod reload;
 mod replay;
+mod sim;

@@ -1,6 +1,5 @@
 //! Letters to try templates with: every purpose, every class of channel, full and bare, one and many.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -8,7 +7,7 @@ use jiff::tz::TimeZone;
 use crate::core::alerting::{Item, Letter, StormText};
 use crate::core::ids::Id;
 use crate::core::model::{
-    ChannelCard, ChannelClass, Class, DuplicateKey, Language, LinkRule, PersonId, Purpose, ReceiptPath,
+    ChannelCard, ChannelClass, Class, DuplicateKey, Few, Language, LinkRule, PersonId, Purpose, ReceiptPath,
     ReplyPath,
 };
 use crate::core::time::Instant;
@@ -48,10 +47,10 @@ pub(super) const CLASSES: [ChannelClass; 6] = [
 pub(super) struct Stock {
     pub(super) person: PersonId,
     zone: TimeZone,
-    dimensions: BTreeMap<Arc<str>, Arc<str>>,
-    facts: BTreeMap<Arc<str>, String>,
-    nothing: BTreeMap<Arc<str>, Arc<str>>,
-    no_facts: BTreeMap<Arc<str>, String>,
+    dimensions: Few<Arc<str>, Arc<str>>,
+    facts: Few<Arc<str>, String>,
+    nothing: Few<Arc<str>, Arc<str>>,
+    no_facts: Few<Arc<str>, String>,
 }
 
 impl Stock {
@@ -69,8 +68,8 @@ impl Stock {
             zone: TimeZone::get("Asia/Shanghai").unwrap_or(TimeZone::UTC),
             dimensions: dimensions.map(|(k, v)| (k.into(), v.into())).into(),
             facts: facts.map(|(k, v)| (k.into(), v.to_owned())).into(),
-            nothing: BTreeMap::new(),
-            no_facts: BTreeMap::new(),
+            nothing: Few::new(),
+            no_facts: Few::new(),
         }
     }
 

@@ -179,7 +179,11 @@ fn item_view(item: &Item<'_>, letter: &Letter<'_>, words: &Words, fit: Fit) -> I
     let when = |instant| local(instant, letter.now, letter.zone);
     // Facts about facts are told elsewhere.
     const TOLD: [&str; 2] = ["as_of", "url"];
-    let facts = item.facts.iter().filter(|(key, _)| !TOLD.contains(&&***key));
+    // An attribute that is a dimension too is told as that, once.
+    let is_dimension =
+        |key: &str, value: &str| item.dimensions.get(key).is_some_and(|dimension| **dimension == *value);
+    let facts =
+        item.facts.iter().filter(|(key, value)| !TOLD.contains(&&***key) && !is_dimension(key, value));
     let as_of = item.facts.get("as_of").and_then(|text| Instant::parse(text).ok());
     ItemView {
         short: item.id.short(),

@@ -108,6 +108,10 @@ impl Channel for Smtp {
     fn send<'a>(&'a self, claim: &'a Claim) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>> {
         Box::pin(self.deliver(claim))
     }
+
+    fn probe(&self) -> Option<Pin<Box<dyn Future<Output = Outcome> + Send + '_>>> {
+        Some(Box::pin(self.relay.knock(self.limits.total)))
+    }
 }
 
 impl std::fmt::Debug for Smtp {

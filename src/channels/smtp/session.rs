@@ -141,6 +141,24 @@ impl Relay {
         }
     }
 
+    /// Connects, logs in and takes leave: nobody is told anything.
+    pub(super) async fn knock(&self, budget: Duration) -> Outcome {
+        let progress = Progress::new();
+        let trying = async {
+            progress.enter(Stage::Hello);
+            let mut connection = self.open().await?;
+            progress.enter(Stage::Auth);
+            self.log_in(&mut connection).await?;
+            drop(timeout(LEAVE, connection.quit()).await);
+            Ok(())
+        };
+        match timeout(budget, trying).await {
+            Ok(Ok(())) => Outcome::of(OutcomeClass::Accepted),
+            Ok(Err(failure)) => failed(failure, progress.stage(), 1, &self.forms),
+            Err(_) => cut_off(progress.stage(), "timeout", "no answer in time"),
+        }
+    }
+
     async fn attempt(
         &self,
         from: &Address,

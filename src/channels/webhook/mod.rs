@@ -7,14 +7,16 @@ pub mod sign;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::timeout;
 
-use crate::channels::http::{ClientConfig, LONGEST_ANSWER, client, detail_without, failed, retry_after};
+use crate::channels::http::{
+    ClientConfig, LONGEST_ANSWER, client, detail_without, failed, http_date, retry_after,
+};
 use crate::channels::{
     Adapter, BuildError, BuildFault, Channel, ChannelConfig, Clock, Limits, Making, Markup,
 };
@@ -23,7 +25,7 @@ use crate::core::ids::Secret;
 use crate::core::model::{
     ChannelCard, ChannelClass, DuplicateKey, LinkRule, Outcome, OutcomeClass, ReceiptPath, ReplyPath,
 };
-use crate::core::time::Span;
+use crate::core::time::{Instant, Span};
 
 pub use config::{WebhookConfig, WebhookFormat};
 
@@ -64,6 +66,8 @@ pub struct Webhook {
     external_url: Option<String>,
     limits: Limits,
     clock: Clock,
+    /// Who said last what time it is.
+    date: Mutex<Option<(Arc<str>, Instant)>>,
 }
 
 impl std::fmt::Debug for Webhook {
@@ -99,8 +103,11 @@ impl Webhook {
             }
             None => None,
         };
-        let http =
-            ClientConfig { ca_file: webhook.ca_file.clone().map(Into::into), proxy: webhook.proxy.clone() };
+        let http = ClientConfig {
+            ca_file: webhook.ca_file.clone().map(Into::into),
+            proxy: webhook.proxy.clone(),
+            connections: config.max_inflight,
+        };
         Ok(Webhook {
             card: ChannelCard {
                 name: Arc::clone(&making.name),
@@ -127,6 +134,7 @@ impl Webhook {
             external_url: webhook.external_url.clone(),
             limits: making.limits,
             clock: Arc::clone(&making.clock),
+            date: Mutex::new(None),
         })
     }
 
@@ -187,10 +195,48 @@ impl Webhook {
         let request = self.client.post(url).headers(headers).body(body).timeout(budget);
         match request.send().await {
             Ok(answer) => {
+                self.note_date(&answer);
                 let secrets = self.secrets(answer.url());
                 self.read(answer, &secrets).await
             }
             Err(error) => failed(error),
+        }
+    }
+
+    /// Asks for the head only: nobody is told anything.
+    async fn knock(&self, url: Url) -> Outcome {
+        let mut request = self.client.head(url).timeout(self.limits.total);
+        if let Some(bearer) = &self.bearer {
+            request = request.bearer_auth(bearer.reveal());
+        }
+        match request.send().await {
+            Ok(answer) => {
+                self.note_date(&answer);
+                let class = match answer.status().as_u16() {
+                    401 | 403 | 404 | 410 => OutcomeClass::Config,
+                    408 | 425 | 429 | 500..=599 => OutcomeClass::Transient,
+                    // Many take no HEAD (405), and are there.
+                    _ => OutcomeClass::Accepted,
+                };
+                let code = Some(format!("HTTP {}", answer.status().as_u16()));
+                Outcome { code, ..Outcome::of(class) }
+            }
+            // Nothing that could have been taken was sent.
+            Err(error) => match failed(error) {
+                Outcome { class: OutcomeClass::Unknown, code, detail, .. } => {
+                    Outcome { code, detail, ..Outcome::of(OutcomeClass::Transient) }
+                }
+                outcome => outcome,
+            },
+        }
+    }
+
+    fn note_date(&self, answer: &Response) {
+        let url = answer.url();
+        let Some(host) = url.host_str().filter(|_| !is_local(url)) else { return };
+        let said = answer.headers().get(DATE).and_then(|v| v.to_str().ok()).and_then(http_date);
+        if let Some(said) = said {
+            *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some((host.into(), said));
         }
     }
 
@@ -261,16 +307,21 @@ fn config_fault(reason: String) -> Outcome {
     Outcome { detail: Some(reason), ..Outcome::of(OutcomeClass::Config) }
 }
 
+/// Whether it is this machine.
+fn is_local(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let host = host.trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
 /// The endpoint of a URL; told without the URL, which may hold a token.
 pub(super) fn endpoint(url: &str, allow_plain: bool) -> Result<Url, String> {
     let url = Url::parse(url).map_err(|e| format!("is no URL: {e}, expected https://HOST/PATH"))?;
-    let local = match url.host_str() {
-        None => return Err("is a URL without a host, expected https://HOST/PATH".to_owned()),
-        Some(host) => {
-            let host = host.trim_matches(['[', ']']);
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        }
-    };
+    if url.host_str().is_none() {
+        return Err("is a URL without a host, expected https://HOST/PATH".to_owned());
+    }
+    let local = is_local(&url);
     match url.scheme() {
         "https" => Ok(url),
         "http" if local || allow_plain => Ok(url),
@@ -288,6 +339,15 @@ impl Channel for Webhook {
 
     fn send<'a>(&'a self, claim: &'a Claim) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>> {
         Box::pin(self.post(claim))
+    }
+
+    fn probe(&self) -> Option<Pin<Box<dyn Future<Output = Outcome> + Send + '_>>> {
+        let url = self.url.clone()?;
+        Some(Box::pin(self.knock(url)))
+    }
+
+    fn date(&self) -> Option<(Arc<str>, Instant)> {
+        self.date.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::core::alerting::respond::Answer;
 use crate::core::ids::Id;
-use crate::core::model::{Incident, PersonId, Status, Subject};
+use crate::core::model::{FewOf, Incident, PersonId, Status, Subject};
 use crate::core::time::Instant;
 
 /// The name of a record that has changed.
@@ -50,7 +50,7 @@ impl fmt::Display for Key {
 /// The indices of the incident half, built again from the incidents after a restart, and the answers that were given.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    by_subject: BTreeMap<Subject, BTreeSet<Id>>,
+    by_subject: BTreeMap<Subject, FewOf<Id>>,
     /// How many incidents of level 1 each person has.
     load: BTreeMap<PersonId, usize>,
     /// Those that are over, the oldest first.
@@ -98,7 +98,7 @@ impl Book {
 
     /// The incidents of a subject.
     pub(super) fn of_subject(&self, subject: &Subject) -> impl Iterator<Item = Id> + '_ {
-        self.by_subject.get(subject).into_iter().flatten().copied()
+        self.by_subject.get(subject).into_iter().flat_map(FewOf::iter).copied()
     }
 
     /// How many incidents of level 1 are a person's.

@@ -27,6 +27,8 @@ use super::waves::serves_all;
 const SINGLES: usize = 3;
 /// An urgent message that was accepted for a person this lately lets others wait for the next token (§8.5).
 const TOLD_LATELY: Span = Span::MINUTE;
+/// While the medium is slow, what is not urgent waits so long at a time.
+const PUT_OFF: Span = Span::MINUTE;
 /// After its deadline an attempt without an outcome is uncertain.
 const MARGIN: Span = Span::from_secs(2);
 
@@ -87,6 +89,13 @@ impl Alerting {
             return Look::Next;
         };
         let to = message.to.clone();
+        if message.expires_at > self.now && self.is_put_off(message.priority) {
+            self.defer(id, self.now + PUT_OFF);
+            if let Some(queue) = self.outbox.queues.get_mut(&card.name) {
+                queue.remove(id);
+            }
+            return Look::Next;
+        }
         if message.expires_at <= self.now {
             self.message_timer(id);
             return Look::Next;
@@ -179,6 +188,9 @@ impl Alerting {
     /// An SMS or a call takes everything along that the person has open; of other lanes, more than three of one family
     /// go as one.
     fn bundle(&mut self, id: Id, to: &Recipient, address: Id) {
+        if self.most() == 1 {
+            return;
+        }
         let Some(sort) = self.messages.get(&id).and_then(|m| self.sort_of(m)).filter(|s| s.mixes()) else {
             return;
         };
@@ -208,7 +220,9 @@ impl Alerting {
                 let fits = Sort::of(found.purpose) == sort
                     && !found.reached.contains(&to.person)
                     && self.standing(found, &to.person).is_ok()
-                    && self.messages.get(&id).is_some_and(|m| m.notices.len() < super::group::MOST);
+                    // That it is over is said only where it was told (I17).
+                    && (sort != Sort::Over || found.waves.iter().flatten().any(|r| r.lane == to.lane))
+                    && self.messages.get(&id).is_some_and(|m| m.notices.len() < self.most());
                 // Who was told by this lane already is not told again by it.
                 let told = self.outbox.of_notice.get(&notice).into_iter().flatten().any(|m| {
                     self.messages.get(m).is_some_and(|m| m.to.lane == to.lane && !is_waiting(m.state))

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::core::alerting::maintenance::MaintenanceConfig;
 use crate::core::duty::{Role, Roster};
 use crate::core::model::{ChannelClass, Class};
 use crate::core::problem::Problems;
@@ -38,6 +39,8 @@ pub struct AlertingConfig {
     pub group: GroupConfig,
     /// Storms.
     pub storm: StormConfig,
+    /// Windows of maintenance that are known ahead: nothing is said of what they match.
+    pub maintenance: Vec<MaintenanceConfig>,
     /// How much each kind of lane takes.
     pub budget: BudgetConfig,
     /// Sending.
@@ -76,6 +79,9 @@ impl Default for FamilyConfig {
     }
 }
 
+/// A message that listed more could not be kept or shown.
+const MOST: u16 = 500;
+
 /// A value for each class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -110,13 +116,15 @@ pub struct GroupConfig {
     pub wait: PerClass<Span>,
     /// How many items a digest lists; the rest is counted.
     pub digest_lines: u32,
+    /// How many notices one message serves at most, 1 to 500; with 1 each is told by a message of its own.
+    pub most: u16,
 }
 
 /// `[alerting.storm]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StormConfig {
-    /// So many new incidents of one family and team …
+    /// So many new incidents of one family and team; 0: there are no storms …
     pub count: u32,
     /// … in so long are a storm.
     pub window: Span,
@@ -234,6 +242,7 @@ impl Default for AlertingConfig {
             flap_window: minutes(2),
             manual_grace: minutes(5),
             fallback: Vec::new(),
+            maintenance: Vec::new(),
             admins: Vec::new(),
             group: GroupConfig::default(),
             storm: StormConfig::default(),
@@ -251,6 +260,7 @@ impl Default for GroupConfig {
         GroupConfig {
             wait: PerClass { p0: Span::ZERO, p1: seconds(5), p2: seconds(60), p3: seconds(60) },
             digest_lines: 10,
+            most: MOST,
         }
     }
 }
@@ -442,10 +452,16 @@ impl AlertingConfig {
     }
 
     fn check_bundling(&self, problems: &mut Problems) {
+        problems.within("group", |problems| {
+            if self.group.most == 0 || self.group.most > MOST {
+                problems.within("most", |p| {
+                    p.error(format!("found {}, expected 1 to {MOST}", self.group.most));
+                });
+            }
+        });
         problems.within("storm", |problems| {
-            if self.storm.count < 2 {
-                problems
-                    .within("count", |p| p.error(format!("found {}, expected at least 2", self.storm.count)));
+            if self.storm.count == 1 {
+                problems.within("count", |p| p.error("found 1, expected at least 2, or 0 for no storms"));
             }
             positive("window", self.storm.window, problems);
             positive("exit_window", self.storm.exit_window, problems);
@@ -503,6 +519,18 @@ impl AlertingConfig {
                 }
             });
         }
+        problems.within("maintenance", |problems| {
+            for (i, window) in self.maintenance.iter().enumerate() {
+                problems.within(i, |problems| {
+                    window.check(problems);
+                    if !roster.people.contains_key(window.owner.as_str()) {
+                        problems.within("owner", |p| {
+                            p.error(format!("found `{}`, expected somebody of `people`", window.owner));
+                        });
+                    }
+                });
+            }
+        });
         let has_admin = roster.people.values().any(|p| p.role == Role::Admin);
         if self.admins.is_empty() && !has_admin {
             problems.within("admins", |p| {
@@ -636,7 +664,7 @@ mod tests {
     fn every_relation_that_is_broken_is_told() {
         let (_, roster) = sound();
         type Change = fn(&mut AlertingConfig);
-        let table: [(&str, Change); 16] = [
+        let table: [(&str, Change); 17] = [
             ("fallback", |c| c.fallback.clear()),
             ("fallback[0]", |c| c.fallback = vec!["nobody".to_owned()]),
             ("admins[0]", |c| c.admins = vec!["nobody".to_owned()]),
@@ -655,6 +683,7 @@ mod tests {
             ("reminder_every", |c| c.reminder_every = Span::ZERO),
             ("hard_levels", |c| c.hard_levels.reverse()),
             ("storm.count", |c| c.storm.count = 1),
+            ("group.most", |c| c.group.most = 501),
             ("budget.sms[0]", |c| c.budget.sms[0].count = 0),
             ("base_url", |c| c.base_url = Some("shiftbell.example.com".to_owned())),
         ];

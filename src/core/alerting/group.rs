@@ -6,9 +6,6 @@ use crate::core::alerting::config::GroupConfig;
 use crate::core::model::{Class, Lane, PersonId, Purpose};
 use crate::core::time::Span;
 
-/// Notices that one message serves at most: one that lists more could not be kept or shown.
-pub(super) const MOST: usize = 500;
-
 /// Sorts of texts: only notices of one sort share a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Sort {

@@ -79,7 +79,7 @@ impl Alerting {
             return;
         }
         self.edit(id, |incident| {
-            let told = incident.told.entry(person.clone()).or_default();
+            let told = incident.told.or_insert_with(person.clone(), Default::default);
             told.step = told.step.max(step);
             told.level = told.level.max(level);
             told.lanes.insert(lane.clone());
@@ -182,7 +182,17 @@ impl Alerting {
         }
         // It is announced to the level after that of the dead notice.
         let level = (notice.level + 1).min(3);
-        self.edit(id, |incident| incident.level = level.max(1));
+        if level > 1 {
+            self.edit(id, |incident| incident.level = level);
+            self.audit(Note {
+                actor: "system",
+                kind: "incident.R7",
+                incident: Some(id),
+                cause: Some("dead"),
+                change: Some(format!("open L1 → open L{level}")),
+                ..Note::default()
+            });
+        }
         self.tell(id, Tell { remark: Some(text), without, ..Tell::of(Purpose::Level) });
     }
 
@@ -294,7 +304,7 @@ impl Alerting {
             kind: "incident.R4",
             incident: Some(parent),
             cause: Some("children"),
-            change: Some(format!("L{before} → L{level}")),
+            change: Some(format!("{0} L{before} → {0} L{1}", status.word(), level.min(3))),
             ..Note::default()
         });
         // Before the opening is told there is nothing to update: the opening goes to the higher level.

@@ -264,9 +264,9 @@ impl Alerting {
         if let Some(since) = facts.since {
             incident.since = since;
         }
-        incident.dimensions = facts.dimensions.clone();
-        incident.dimensions.entry("team".into()).or_insert_with(|| incident.team.clone());
-        incident.facts = facts.texts.clone();
+        incident.dimensions = facts.dimensions.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        incident.dimensions.or_insert_with("team".into(), || incident.team.clone());
+        incident.facts = facts.texts.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         incident.url = facts.url.clone();
     }
 

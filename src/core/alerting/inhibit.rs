@@ -198,6 +198,10 @@ impl Alerting {
                 }
                 self.arm_storm(parent);
             }
+            // Opened again it is nobody's child until it is taken in anew: the parent may be over by then.
+            if self.incidents.get(&id).is_some_and(|i| i.folded.is_some()) {
+                self.edit(id, |incident| incident.folded = None);
+            }
             if self.outbox.blind.get(&source) == Some(&id) {
                 self.outbox.blind.remove(&source);
             }

@@ -26,8 +26,10 @@ mod incidents;
 mod inhibit;
 mod letter;
 mod levels;
+mod maintenance;
 mod outbox;
 mod outcome;
+mod preview;
 mod queue;
 mod receipt;
 mod render;
@@ -37,6 +39,7 @@ mod route;
 mod signal;
 mod silence;
 mod storm;
+mod strain;
 mod tell;
 mod timers;
 mod token;
@@ -72,12 +75,15 @@ use crate::core::time::Instant;
 pub use config::AlertingConfig;
 pub use counts::{Count, LocalAlarm};
 pub use decision::{Candidate, Choice, Question, Scope};
+pub use maintenance::MaintenanceConfig;
 pub use outbox::Conservation;
+pub use preview::{RouteChange, Way};
 pub use receipt::Inquiry;
 pub use render::{Item, Letter, RenderFault, Renderer, StormText};
 pub use respond::{Act, Answer, Done, Refusal, Response, SilenceRequest};
 pub use signal::{Edge, Facts, Signal};
 pub use silence::Silence;
+pub use strain::Strain;
 pub use token::{
     BadLink, LINK_AFTER_RESOLVED, LINK_LIFE, LinkKeys, LinkMaker, LinkPurpose, LinkTarget, LinkToken,
     MAX_TOKEN,
@@ -171,11 +177,15 @@ pub struct Alerting {
     outbox: Outbox,
     /// What changed since the last commit: each record is written once.
     dirty: BTreeSet<(Table, Key)>,
+    /// The same in the order in which it was first changed: what is planned together is kept side by side, and is
+    /// found side by side when it is sent.
+    touched: Vec<(Table, Key)>,
     /// Rows that are ready as they are: those written once, and those to drop.
     rows: BTreeMap<(Table, String), Row>,
     audit: Vec<AuditRecord>,
     counts: Vec<Count>,
     alarms: Vec<LocalAlarm>,
+    strain: Strain,
 }
 
 /// What a caller of [`Alerting::audit`] fills in; the rest is the room's.
@@ -222,10 +232,12 @@ impl Alerting {
             book: Book::default(),
             outbox: Outbox::default(),
             dirty: BTreeSet::new(),
+            touched: Vec::new(),
             rows: BTreeMap::new(),
             audit: Vec::new(),
             counts: Vec::new(),
             alarms: Vec::new(),
+            strain: Strain::default(),
         }
     }
 
@@ -307,20 +319,24 @@ impl Alerting {
     /// Everything to keep since the last call: one commit.
     pub fn drain(&mut self) -> Batch {
         let audit = std::mem::take(&mut self.audit);
-        let dirty = std::mem::take(&mut self.dirty);
-        let mut rows = std::mem::take(&mut self.rows);
-        for (table, key) in &dirty {
-            if let Some(row) = self.row(*table, key) {
-                rows.insert((*table, row.id.clone()), row);
+        let mut dirty = std::mem::take(&mut self.dirty);
+        let mut ready = std::mem::take(&mut self.rows);
+        let mut rows = Vec::with_capacity(dirty.len() + ready.len() + 1);
+        for key in std::mem::take(&mut self.touched) {
+            if dirty.remove(&key)
+                && let Some(row) = self.row(key.0, &key.1)
+            {
+                ready.remove(&(row.table, row.id.clone()));
+                rows.push(row);
             }
         }
+        rows.extend(ready.into_values());
         if !rows.is_empty() || !audit.is_empty() {
             let place = Place { now: self.now, seq: self.seq, epoch: self.epoch };
-            let row = json_row(Table::Meta, PLACE.to_owned(), &place);
-            rows.insert((Table::Meta, PLACE.to_owned()), row);
+            rows.push(json_row(Table::Meta, PLACE.to_owned(), &place));
         }
         self.forget();
-        Batch { rows: rows.into_values().collect(), audit }
+        Batch { rows, audit }
     }
 
     /// An incident.
@@ -375,7 +391,11 @@ impl Alerting {
 
     /// A record changed: it is written with the next commit.
     fn touch(&mut self, table: Table, key: impl Into<Key>) {
-        self.dirty.insert((table, key.into()));
+        let key = (table, key.into());
+        if !self.dirty.contains(&key) {
+            self.touched.push(key.clone());
+            self.dirty.insert(key);
+        }
     }
 
     /// A row that is written once, or dropped, as it is.
@@ -427,6 +447,8 @@ impl Alerting {
 /// A row whose body is JSON.
 fn json_row(table: Table, id: String, body: &impl Serialize) -> Row {
     // Every record here is plain data with text keys, which JSON always takes.
-    let body = serde_json::to_vec(body).unwrap_or_default();
+    // Most are shorter than this; growing them step by step took a tenth of a step's time.
+    let mut text = Vec::with_capacity(2048);
+    let body = serde_json::to_writer(&mut text, body).map(|()| text.as_slice().into()).unwrap_or_default();
     Row { table, id, state: None, parent: None, wake: None, body: Some(body) }
 }

@@ -11,6 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::core::alerting::book::Key;
 use crate::core::alerting::timers::Timer;
 use crate::core::alerting::{Alerting, Count, Note};
@@ -26,7 +28,7 @@ use super::budget::Budget;
 use super::group::GroupKey;
 use super::inhibit::Folds;
 use super::queue::{Queue, Rank};
-use super::receipt::{Asking, Parked, Tally as ReceiptTally};
+use super::receipt::{Asking, Parked, Polls, Tally as ReceiptTally};
 use super::silence::Silence;
 use super::storm::Storm;
 
@@ -112,9 +114,9 @@ pub(super) struct Outbox {
     /// The place of the last message in the order of plans.
     pub(super) seq: u64,
     /// The notices of an incident.
-    pub(super) of_incident: BTreeMap<Id, Vec<Id>>,
+    pub(super) of_incident: BTreeMap<Id, SmallVec<[Id; 1]>>,
     /// The messages that serve a notice, or did.
-    pub(super) of_notice: BTreeMap<Id, Vec<Id>>,
+    pub(super) of_notice: BTreeMap<Id, SmallVec<[Id; 1]>>,
     /// The open notices of a person.
     pub(super) open_to: BTreeMap<PersonId, BTreeSet<Id>>,
     /// The held messages by what may join them.
@@ -133,6 +135,8 @@ pub(super) struct Outbox {
     pub(super) parked: BTreeMap<Id, Parked>,
     /// What was answered about uncertain messages so far.
     pub(super) asking: BTreeMap<Id, Asking>,
+    /// Accepted messages whose provider is asked for their receipt (RC4).
+    pub(super) polls: Polls,
     /// Lanes that refused us for good, and when.
     pub(super) flagged: BTreeMap<Lane, Instant>,
     /// Receipts by channel (RC5).
@@ -257,6 +261,7 @@ impl Alerting {
             Timer::Message(id) => self.message_timer(id),
             // Whoever claims next looks at the breaker itself: the timer only wakes them.
             Timer::Breaker(_) => {}
+            Timer::Maintenance => self.watch_maintenance(),
             Timer::Incident(_) | Timer::CatchUp | Timer::Roster => {}
         }
     }
@@ -670,6 +675,7 @@ impl Alerting {
         for silence in self.outbox.silences.keys().copied().collect::<Vec<Id>>() {
             self.arm_silence(silence);
         }
+        self.watch_maintenance();
         self.index_folds();
         self.index_trouble();
         for parent in self.outbox.storms.keys().copied().collect::<Vec<Id>>() {
@@ -681,6 +687,15 @@ impl Alerting {
         self.recount_storms();
         for (key, breaker) in &self.outbox.breakers {
             self.timers.arm(Timer::Breaker(key.clone()), breaker.probe_at());
+        }
+        let owed: Vec<(Id, Instant)> = self
+            .messages
+            .values()
+            .filter(|m| m.state == MessageState::Accepted)
+            .filter_map(|m| Some((m.id, m.receipt_until?)))
+            .collect();
+        for (id, until) in owed {
+            self.poll_receipt(id, until);
         }
         for id in interrupted {
             self.interrupted(id);
@@ -751,6 +766,7 @@ impl Alerting {
 
     /// The setup is another one: messages of lanes that are gone are planned anew (§16.3, I50).
     pub(super) fn outbox_reconfigured(&mut self) {
+        self.watch_maintenance();
         // A contact may have been corrected: it is tried again.
         for lane in std::mem::take(&mut self.outbox.flagged).into_keys() {
             self.drop_row(Table::Alerting, lane_key("flag", &lane));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::core::alerting::timers::Timer;
 use crate::core::alerting::{Alerting, Count, Facts, Note};
-use crate::core::ids::Id;
+use crate::core::ids::{Id, InstallationKey};
 use crate::core::model::{
     Cause, ChannelCard, ChannelClass, Class, DuplicateKey, Lane, MessageState, NoticeState, Outcome,
     OutcomeClass, Recipient, Subject, Table,
@@ -237,6 +237,7 @@ impl Alerting {
                     message.wake_at = Some(until);
                 }
                 self.arm_message(id);
+                self.poll_receipt(id, until);
             }
             None => self.go(id, MessageState::AcceptedFinal, None),
         }
@@ -514,6 +515,43 @@ impl Alerting {
         }
     }
 
+    /// Channels whose breaker may probe while nothing waits that could (§10.5): each is to be tried without a message,
+    /// then [`Alerting::canary`] told. Those of `without` know no such thing, and wait for a message.
+    pub fn canaries(&mut self, without: &BTreeSet<Arc<str>>, now: Instant) -> Vec<Arc<str>> {
+        self.set_now(now);
+        let mut found = Vec::new();
+        for (key, breaker) in &mut self.outbox.breakers {
+            let Some(card) = self.setup.channels.get(key) else { continue };
+            let waits = self.outbox.queues.get(key).is_some_and(|queue| !queue.is_empty());
+            if !waits && !without.contains(key) && breaker.gate(self.now) == Gate::Probe {
+                breaker.probes(canary_id(&self.key, key));
+                found.push(card.name.clone());
+            }
+        }
+        found
+    }
+
+    /// What came of a try without a message; `None` where the channel knows no such thing.
+    pub fn canary(&mut self, channel: &Arc<str>, outcome: Option<&Outcome>, now: Instant) {
+        self.set_now(now);
+        let id = canary_id(&self.key, channel);
+        let Some(card) = self.setup.channels.get(channel) else { return };
+        let Some(outcome) = outcome else {
+            if let Some(breaker) = self.outbox.breakers.get_mut(channel) {
+                breaker.probe_over(id);
+            }
+            return;
+        };
+        let lane = Lane { channel: channel.clone(), address: id };
+        let to = Recipient { person: "".into(), lane, class: card.class };
+        self.tell_breaker(&to, id, outcome);
+    }
+
+    /// The channels through which nothing but probes goes now.
+    pub fn shut_channels(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.outbox.breakers.iter().filter(|(_, breaker)| breaker.is_shut()).map(|(channel, _)| channel)
+    }
+
     fn tell_breaker(&mut self, to: &Recipient, id: Id, outcome: &Outcome) {
         let key = Alerting::breaker_key(to);
         let send = &self.setup.config.send;
@@ -653,6 +691,11 @@ impl Alerting {
             self.close_system(incident);
         }
     }
+}
+
+/// What stands for a message where a channel is tried without one.
+fn canary_id(key: &InstallationKey, channel: &str) -> Id {
+    key.id(&[b"canary", channel.as_bytes()])
 }
 
 /// A number out of a digest.

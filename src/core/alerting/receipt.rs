@@ -1,6 +1,6 @@
 //! TX-F: later statements of a provider (`delivery_semantics` §11), and the questions we ask (§10.4).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,35 @@ impl Tally {
         self.0.push_back((now, negative));
         let bad = self.0.iter().filter(|(_, negative)| *negative).count();
         self.0.len() >= TALLY_ENOUGH && bad * 5 > self.0.len()
+    }
+}
+
+/// When providers are asked for the receipts that they owe (RC4): a little before the window is over, so that the
+/// answer is there when the fallback is decided, and once more ten minutes after the message left.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Polls {
+    due: BTreeSet<(Instant, Id)>,
+    /// When, and whether it is the last time.
+    of: BTreeMap<Id, (Instant, bool)>,
+}
+
+/// So long before the end of the window.
+const POLL_BEFORE: Span = Span::from_secs(5);
+/// The second and last time.
+const POLL_AGAIN: Span = Span::from_minutes(10);
+
+impl Polls {
+    fn set(&mut self, id: Id, at: Instant, last: bool) {
+        self.over(id);
+        self.due.insert((at, id));
+        self.of.insert(id, (at, last));
+    }
+
+    /// Nothing is owed any more.
+    pub(super) fn over(&mut self, id: Id) {
+        if let Some((at, _)) = self.of.remove(&id) {
+            self.due.remove(&(at, id));
+        }
     }
 }
 
@@ -334,19 +363,34 @@ impl Alerting {
         due.filter_map(|(id, _)| self.inquiry(*id)).collect()
     }
 
-    /// Accepted messages without a receipt, on channels that can be asked (RC4): ask at the window's end and later, and
-    /// give what is answered to [`Alerting::statement`].
+    /// Accepted messages whose receipt is asked for now (RC4): ask each, then tell [`Alerting::answered`].
     pub fn unreceipted(&self) -> Vec<Inquiry> {
-        let polled = |channel: &Arc<str>| {
-            self.setup.channels.get(channel).is_some_and(|card| {
-                card.receipts == ReceiptPath::Polled || matches!(card.duplicate_key, DuplicateKey::Query)
-            })
-        };
-        self.messages
-            .values()
-            .filter(|m| m.state == MessageState::Accepted && polled(&m.to.lane.channel))
-            .filter_map(|m| self.inquiry(m.id))
-            .collect()
+        let due = self.outbox.polls.due.iter().take_while(|(at, _)| *at <= self.now);
+        due.filter_map(|(_, id)| self.inquiry(*id)).collect()
+    }
+
+    /// A message was taken and owes a receipt until then: it will be asked for, where that can be done.
+    pub(super) fn poll_receipt(&mut self, id: Id, until: Instant) {
+        let Some(message) = self.messages.get(&id) else { return };
+        let can = self.setup.channels.get(&message.to.lane.channel).is_some_and(|card| {
+            card.receipts == ReceiptPath::Polled || matches!(card.duplicate_key, DuplicateKey::Query)
+        });
+        if can {
+            let earliest = message.accepted_at.unwrap_or(self.now) + Span::from_secs(1);
+            self.outbox.polls.set(id, (until - POLL_BEFORE).max(earliest), false);
+        }
+    }
+
+    /// The provider was asked for a receipt, whatever it said.
+    fn polled(&mut self, id: Id) {
+        let Some((_, last)) = self.outbox.polls.of.get(&id).copied() else { return };
+        let state = self.messages.get(&id).map(|m| (m.state, m.accepted_at));
+        match state {
+            Some((MessageState::Accepted | MessageState::AcceptedFinal, Some(accepted))) if !last => {
+                self.outbox.polls.set(id, (accepted + POLL_AGAIN).max(self.now + ASK_AGAIN), true);
+            }
+            _ => self.outbox.polls.over(id),
+        }
     }
 
     fn inquiry(&self, id: Id) -> Option<Inquiry> {
@@ -368,6 +412,7 @@ impl Alerting {
             if let Some(answer) = answer {
                 self.take_statement(answer);
             }
+            self.polled(id);
             return;
         };
         match answer {

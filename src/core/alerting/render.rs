@@ -1,13 +1,12 @@
 //! What a message is about, for whoever makes a text of it. The room that knows templates implements [`Renderer`]; the
 //! engine calls it at the claim, so that the frozen body is part of the same commit (TX-D).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::core::ids::Id;
-use crate::core::model::{Body, ChannelCard, Class, Language, PersonId, Purpose};
+use crate::core::model::{Body, ChannelCard, Class, Few, Language, PersonId, Purpose};
 use crate::core::time::Instant;
 
 /// Everything a text can say.
@@ -94,9 +93,9 @@ pub struct Item<'a> {
     /// In cents.
     pub penalty_cents: i64,
     /// Values of dimensions.
-    pub dimensions: &'a BTreeMap<Arc<str>, Arc<str>>,
+    pub dimensions: &'a Few<Arc<str>, Arc<str>>,
     /// More facts.
-    pub facts: &'a BTreeMap<Arc<str>, String>,
+    pub facts: &'a Few<Arc<str>, String>,
 }
 
 /// What a storm says of itself.

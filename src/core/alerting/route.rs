@@ -107,6 +107,12 @@ impl Alerting {
             .collect()
     }
 
+    /// The waves of one person. RC5: where most of what goes by SMS does not arrive lately, the urgent is called first.
+    fn personal_waves(&self, lanes: &[Recipient], class: Class) -> Vec<Vec<Recipient>> {
+        let sms = lanes.iter().find(|r| r.class == Sms);
+        personal(lanes, class, sms.is_some_and(|r| self.is_degraded(&r.lane.channel)))
+    }
+
     /// The waves for an audience.
     pub(super) fn waves(&self, choice: &Choice, class: Class, ways: &Ways) -> Vec<Vec<Recipient>> {
         let have = |person: &PersonId| {
@@ -116,14 +122,15 @@ impl Alerting {
         };
         let mut waves = Waves::default();
         for person in &choice.audience {
-            waves.add(0, personal(&have(person), class));
+            waves.add(0, self.personal_waves(&have(person), class));
         }
         if class == Class::P0 {
             if choice.by == "fallback" {
                 // Two persons at a time, then a broadcast to the managers and the admins.
                 for (round, pair) in choice.next.chunks(2).enumerate() {
                     for person in pair {
-                        waves.add(round + 1, personal(&have(person), class).into_iter().take(1).collect());
+                        let first = self.personal_waves(&have(person), class).into_iter().take(1).collect();
+                        waves.add(round + 1, first);
                     }
                 }
                 waves.append(self.broadcast(&have));
@@ -133,7 +140,7 @@ impl Alerting {
                     waves.add(1, vec![all.collect()]);
                 }
             } else if let Some(second) = choice.next.first() {
-                let first = personal(&have(second), class).into_iter().next().unwrap_or_default();
+                let first = self.personal_waves(&have(second), class).into_iter().next().unwrap_or_default();
                 waves.append(first);
             }
         }
@@ -271,7 +278,7 @@ impl Waves {
 
 /// The waves of one person (§7.3). Where a class of the table is missing, the next best that they have stands in: with
 /// nothing but mail, mail is the first wave.
-fn personal(lanes: &[Recipient], class: Class) -> Vec<Vec<Recipient>> {
+fn personal(lanes: &[Recipient], class: Class, call_first: bool) -> Vec<Vec<Recipient>> {
     let first_of = |classes: &[ChannelClass]| {
         let found = classes.iter().find_map(|class| lanes.iter().find(|r| r.class == *class));
         found.cloned()
@@ -285,8 +292,10 @@ fn personal(lanes: &[Recipient], class: Class) -> Vec<Vec<Recipient>> {
         Class::P0 => {
             let mut first = wave(chat);
             // A robot proves nothing of a person: the SMS leaves with it, as with every P0.
-            first.extend(first_of(&[Sms]));
-            vec![first, wave(first_of(&[Voice]))]
+            let (sms, voice) = (first_of(&[Sms]), first_of(&[Voice]));
+            let (now, then) = if call_first && voice.is_some() { (voice, sms) } else { (sms, voice) };
+            first.extend(now);
+            vec![first, wave(then)]
         }
         Class::P1 => vec![wave(chat), wave(first_of(&[Sms])), wave(first_of(&[Voice]))],
         Class::P2 => {
@@ -343,7 +352,7 @@ mod tests {
             (&[], Class::P0, ""),
         ] {
             let mut waves = Waves::default();
-            waves.add(0, personal(&lanes(have), class));
+            waves.add(0, personal(&lanes(have), class, false));
             let got: Vec<String> = waves
                 .finish()
                 .iter()
@@ -351,5 +360,17 @@ mod tests {
                 .collect();
             assert_eq!(got.join(" "), want, "{have:?} {class:?}");
         }
+    }
+
+    #[test]
+    fn rc5_a_call_goes_before_an_sms_that_does_not_arrive() {
+        let words = |have: &[ChannelClass], class| {
+            let waves = personal(&lanes(have), class, true);
+            let words = waves.iter().map(|w| w.iter().map(|r| r.class.word()).collect::<Vec<_>>().join("+"));
+            words.collect::<Vec<_>>().join(" ")
+        };
+        assert!(words(&[ChatApp, Sms, Voice], Class::P0).starts_with("chat_app+voice sms"));
+        assert!(words(&[ChatApp, Sms], Class::P0).starts_with("chat_app+sms"), "there is nothing to call by");
+        assert!(words(&[ChatApp, Sms, Voice], Class::P1).starts_with("chat_app sms voice"), "P0 only");
     }
 }

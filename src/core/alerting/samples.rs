@@ -37,7 +37,7 @@ pub(super) fn incident(n: u8, family: &str) -> Incident {
         round: 0,
         team: "desk".into(),
         owner: None,
-        dimensions: BTreeMap::new(),
+        dimensions: Default::default(),
         vip: false,
         legal: false,
         complaint: false,
@@ -75,9 +75,9 @@ pub(super) fn incident(n: u8, family: &str) -> Incident {
         silenced: None,
         predecessor: None,
         storm: None,
-        told: BTreeMap::new(),
+        told: Default::default(),
         notices: Vec::new(),
-        facts: BTreeMap::new(),
+        facts: Default::default(),
         url: None,
     }
 }

@@ -22,7 +22,7 @@ const WARNING: Span = Span::from_minutes(10);
 pub struct Silence {
     /// H(person, start, matchers).
     pub id: Id,
-    /// What it matches: `family`, `level` and names of dimensions, each with the values that match. All must match.
+    /// What it matches: `family`, `level`, `subject` and names of dimensions, each with the values that match. All must match.
     pub matchers: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     /// Whose it is.
     pub owner: PersonId,
@@ -36,6 +36,9 @@ pub struct Silence {
     pub covers_vip: bool,
     /// The owner was told that it ends soon.
     pub warned: bool,
+    /// It is a window of maintenance of the configuration.
+    #[serde(default)]
+    pub planned: bool,
 }
 
 impl Silence {
@@ -69,6 +72,7 @@ fn matches(matchers: &BTreeMap<Arc<str>, Vec<Arc<str>>>, covers_vip: bool, incid
                 "team" => Some(&incident.team),
                 "rule" => Some(&incident.rule),
                 "source" => Some(&incident.subject.source),
+                "subject" => Some(&incident.subject.id),
                 "level" => {
                     level = incident.level.to_string();
                     Some(&level)
@@ -99,6 +103,7 @@ impl Alerting {
     }
 
     /// How many open incidents a silence would cover now.
+    #[cfg(test)]
     pub(super) fn preview_silence(&self, request: &SilenceRequest) -> usize {
         self.incidents
             .values()
@@ -121,20 +126,29 @@ impl Alerting {
             ends_at: self.now + request.span,
             covers_vip: request.covers_vip,
             warned: false,
+            planned: false,
         };
-        let (until, wake) = (silence.ends_at, silence.wake());
-        let covered: Vec<Id> = self
-            .incidents
-            .values()
-            .filter(|i| !i.is_resolved() && i.silenced.is_none() && silence.covers(i))
-            .map(|i| i.id)
-            .collect();
-        let covers = self.preview_silence(request);
+        let until = silence.ends_at;
+        let covers = self.begin_silence(silence);
+        (id, until, covers)
+    }
+
+    /// A silence is on from now. Answers how many open incidents it covers.
+    pub(super) fn begin_silence(&mut self, silence: Silence) -> usize {
+        let (id, until, wake) = (silence.id, silence.ends_at, silence.wake());
+        let covers = |i: &&Incident| !i.is_resolved() && silence.covers(i);
+        let count = self.incidents.values().filter(covers).count();
+        let covered: Vec<Id> =
+            self.incidents.values().filter(|i| i.silenced.is_none() && covers(i)).map(|i| i.id).collect();
+        let actor = match silence.planned {
+            true => "config".to_owned(),
+            false => format!("person:{}", silence.owner),
+        };
         self.audit(Note {
-            actor: &format!("person:{owner}"),
+            actor: &actor,
             kind: "silence.on",
             cause: Some(&silence.reason),
-            detail: Some(serde_json::json!({ "silence": id, "until": until, "covers": covers })),
+            detail: Some(serde_json::json!({ "silence": id, "until": until, "covers": count })),
             ..Note::default()
         });
         self.outbox.silences.insert(id, silence);
@@ -143,7 +157,7 @@ impl Alerting {
         for incident in covered {
             self.silence_on(incident, id);
         }
-        (id, until, covers)
+        count
     }
 
     /// Ends a silence before its time. Answers whether there was one.

@@ -1,5 +1,8 @@
 //! Stories of the outbox in virtual time, named by the scenarios and crash windows of `delivery_semantics` §9.5 and §20.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::samples::{Does, Plain, Sent, World, statement};
 use super::{Letter, RenderFault, Renderer, Room};
 use crate::core::alerting::incidents::How;
@@ -481,6 +484,118 @@ fn s12_a_breaker_opens_defers_probes_once_and_drains_in_order() {
     assert_eq!(w.open("channel.down"), 0, "it is over");
 }
 
+/// B10: a breaker behind which nothing waits is tried without a message.
+#[test]
+fn b10_a_breaker_probes_by_a_canary_when_nothing_waits() {
+    let mut w = World::new();
+    let none = BTreeSet::new();
+    w.answers("mail", OutcomeClass::Credential);
+    let i = w.incident("ticket.reply");
+    w.plan(i, P2, "lin", &[&["mail"]]);
+    w.secs(70);
+    w.alerting.supersede(i, &Pointless::All, Cause::Resolved);
+    w.secs(1);
+    assert_eq!(w.open("channel.down"), 1);
+    let down = Outcome::of(OutcomeClass::Transient);
+    let mut probed = 0;
+    for _ in 0..300 {
+        w.secs(1);
+        let due = w.alerting.canaries(&none, w.now);
+        probed += due.len();
+        assert_eq!(w.alerting.canaries(&none, w.now), Vec::<Arc<str>>::new(), "one at a time");
+        for channel in due {
+            w.alerting.canary(&channel, Some(&down), w.now);
+        }
+    }
+    assert!((4..=30).contains(&probed), "at least every 72 s: {probed}");
+    let mut closed = false;
+    for _ in 0..72 {
+        w.secs(1);
+        for channel in w.alerting.canaries(&none, w.now) {
+            w.alerting.canary(&channel, Some(&Outcome::of(OutcomeClass::Accepted)), w.now);
+            closed = true;
+        }
+    }
+    assert!(closed);
+    assert_eq!(w.open("channel.down"), 0, "it is over before anybody needed the channel");
+    // A channel that cannot be tried is left alone, and keeps its place for a message.
+    w.answers("hook", OutcomeClass::Credential);
+    let i = w.incident("ticket.reply");
+    w.plan(i, P2, "lin", &[&["hook"]]);
+    w.secs(70);
+    w.alerting.supersede(i, &Pointless::All, Cause::Resolved);
+    w.secs(80);
+    let hook: BTreeSet<Arc<str>> = [Arc::from("hook")].into();
+    assert_eq!(w.alerting.canaries(&hook, w.now).len(), 0);
+    assert_eq!(w.alerting.canaries(&none, w.now).len(), 1);
+    w.alerting.canary(&Arc::from("hook"), None, w.now);
+    w.answers("hook", OutcomeClass::Accepted);
+    let t = w.now;
+    let i = w.incident("ticket.reply");
+    w.plan(i, P1, "lin", &[&["hook"]]);
+    w.secs(10);
+    assert_eq!(w.at("hook", t).len(), 1, "a message probes as ever");
+}
+
+/// RC4: who owes a receipt is asked for it before the fallback is decided, and once more after ten minutes.
+#[test]
+fn rc4_a_receipt_that_does_not_come_is_asked_for() {
+    let asked = |w: &World| -> Vec<Id> { w.alerting.unreceipted().into_iter().map(|i| i.message).collect() };
+    let mut w = World::new();
+    let i = w.incident("ticket.reply");
+    let n = w.plan(i, P1, "lin", &[&["sms"], &["voice"]]);
+    w.secs(6);
+    let sms = w.messages(n, "sms")[0].id;
+    let accepted = w.messages(n, "sms")[0].accepted_at.expect("it was accepted");
+    assert_eq!(asked(&w), []);
+    w.run((accepted + Span::from_secs(55)).since(w.now));
+    assert_eq!(asked(&w), [sms], "five seconds before the window is over");
+    let said = |what| Statement {
+        key: Some(sms.to_string()),
+        provider_id: None,
+        channel: "sms".into(),
+        what,
+        code: None,
+        at: accepted,
+    };
+    w.alerting.answered(sms, Some(&said(StatementKind::Accepted)), w.now);
+    assert_eq!(asked(&w), [], "it is only on its way");
+    let t = w.now;
+    w.secs(10);
+    assert_eq!(w.at("voice", t).len(), 1, "so the fallback goes");
+    w.run((accepted + Span::from_minutes(10)).since(w.now + Span::from_secs(1)));
+    assert!(!asked(&w).contains(&sms));
+    w.secs(1);
+    assert!(asked(&w).contains(&sms), "a second time");
+    w.alerting.answered(sms, Some(&said(StatementKind::Delivered)), w.now);
+    assert!(!asked(&w).contains(&sms));
+    assert_eq!(w.messages(n, "sms")[0].state, MessageState::Delivered);
+
+    // Delivered, and nobody said so: no call.
+    let mut w = World::new();
+    let i = w.incident("ticket.reply");
+    let n = w.plan(i, P1, "lin", &[&["sms"], &["voice"]]);
+    w.secs(6);
+    let message = w.messages(n, "sms")[0];
+    let (sms, accepted) = (message.id, message.accepted_at.expect("it was accepted"));
+    w.run((accepted + Span::from_secs(55)).since(w.now));
+    w.crash(Span::ZERO);
+    assert_eq!(asked(&w), [sms], "a restart forgets nothing");
+    let said = Statement {
+        key: Some(sms.to_string()),
+        provider_id: None,
+        channel: "sms".into(),
+        what: StatementKind::Delivered,
+        code: None,
+        at: accepted,
+    };
+    w.alerting.answered(sms, Some(&said), w.now);
+    let t = w.now;
+    w.secs(120);
+    assert_eq!(w.at("voice", t).len(), 0);
+    assert!(!asked(&w).contains(&sms));
+}
+
 /// I30 with a digest: more than three of one family to one recipient go as one.
 #[test]
 fn s12_a_backlog_of_one_recipient_goes_as_one_digest() {
@@ -788,4 +903,23 @@ fn a_late_outcome_changes_nothing() {
     }
     assert_eq!(before, w.kept());
     assert_eq!(w.state(n), NoticeState::AcceptedFinal);
+}
+
+/// Found by the simulation: the level that a dead letter is opened at was in no audit record.
+#[test]
+fn i43_the_level_of_a_dead_letter_is_audited() {
+    let mut w = World::new();
+    w.answers("app", OutcomeClass::RecipientPermanent);
+    let i = w.incident("ticket.reply");
+    w.plan(i, P0, "lin", &[&["app"]]);
+    w.secs(10);
+    let letters = w.alerting.incidents.values().filter(|i| &*i.family == "delivery.dead");
+    let letters: Vec<_> = letters.map(|i| (i.id.to_string(), format!("L{}", i.level))).collect();
+    assert!(!letters.is_empty());
+    for (id, level) in letters {
+        let of =
+            w.audit.iter().filter(|a| a.incident.as_ref() == Some(&id) && a.kind.starts_with("incident.R"));
+        let last = of.filter_map(|a| a.change.as_deref()).next_back().unwrap_or_default();
+        assert!(last.ends_with(&level), "{last} is not {level}");
+    }
 }

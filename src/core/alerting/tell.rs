@@ -78,10 +78,15 @@ impl Alerting {
         let level = incident.level;
         let class = tell.class.unwrap_or_else(|| self.class_of(incident, level));
         let scope = tell.scope.unwrap_or_else(|| scope_of(incident));
+        if self.is_spared(id, class) {
+            return;
+        }
+        let Some(incident) = self.incidents.get(&id) else { return };
         let question = self.routing(incident, level, scope, class);
         let choice = question.choose();
         self.missing_contacts(&question);
-        let ways = Ways { without: tell.without.clone(), in_need: tell.in_need };
+        let without = if tell.without.is_empty() { self.dead_lanes(id) } else { tell.without.clone() };
+        let ways = Ways { without, in_need: tell.in_need };
         let waves = self.waves(&choice, class, &ways);
         if choice.audience.is_empty() || waves.is_empty() {
             self.audit(Note {
@@ -125,6 +130,14 @@ impl Alerting {
             let remark = Saying::Copy { level }.text(self.setup.language, &self.setup.zone);
             self.tell_people(id, &copy, Purpose::Level, Class::P2, "copy", Some(remark));
         }
+    }
+
+    /// I3: the lanes of the dead notice that an incident tells of. Whatever is said of it later, by a reminder or as
+    /// somebody escalates it, does not go there either.
+    fn dead_lanes(&self, id: Id) -> BTreeSet<Lane> {
+        let incident = self.incidents.get(&id).filter(|i| &*i.family == "delivery.dead");
+        let dead = incident.and_then(|i| i.generation.parse().ok()).and_then(|n: Id| self.notices.get(&n));
+        dead.into_iter().flat_map(|n| n.waves.iter().flatten()).map(|r| r.lane.clone()).collect()
     }
 
     #[expect(clippy::too_many_arguments, reason = "a plan is exactly these facts")]
@@ -183,6 +196,9 @@ impl Alerting {
     ) {
         let Some(incident) = self.incidents.get(&id).cloned() else { return };
         if incident.folded.is_some() || incident.silenced.is_some() || self.book.catching_up {
+            return;
+        }
+        if self.is_spared(id, class) {
             return;
         }
         let people: Vec<PersonId> = people.iter().filter(|p| !self.contacts(p).is_empty()).cloned().collect();

@@ -26,6 +26,8 @@ pub(crate) enum Timer {
     Notice(Id),
     /// A message: its next attempt, the end of a hold, of a receipt window, of its time.
     Message(Id),
+    /// A window of maintenance begins.
+    Maintenance,
     /// The breaker of a channel may probe.
     Breaker(Arc<str>),
 }

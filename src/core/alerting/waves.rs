@@ -13,8 +13,9 @@ use crate::core::model::{
 use crate::core::time::{Instant, Span};
 
 use super::discharge::{Proof, Sent, proof, receipt_awaited};
-use super::group::{self, GroupKey, MOST, Sort};
+use super::group::{self, GroupKey, Sort};
 use super::outbox::{Plan, is_waiting};
+use super::words::Saying;
 
 /// What is told by a call or an SMS serves everything the person has open.
 pub(super) fn serves_all(class: ChannelClass) -> bool {
@@ -82,7 +83,7 @@ impl Alerting {
             planned_at: self.now,
             bound_at: bound,
             settled_at: None,
-            reached: BTreeSet::new(),
+            reached: Default::default(),
             late_delivered: false,
             route_rev,
             decision: plan.decision,
@@ -146,6 +147,17 @@ impl Alerting {
         messages.filter_map(|id| self.messages.get(id)).filter(|m| !m.state.is_terminal())
     }
 
+    /// §8.2: it broke out of a storm and goes with others of the kind, under a heading.
+    fn stands_out(&mut self, id: Id) {
+        let text = Saying::StandsOut.text(self.setup.language, &self.setup.zone);
+        if let Some(notice) = self.notices.get_mut(&id)
+            && notice.remark.is_none()
+        {
+            notice.remark = Some(text);
+            self.touch(Table::Notice, id);
+        }
+    }
+
     /// Starts the next wave that has a lane. Answers whether there was one.
     pub(super) fn next_wave(&mut self, id: Id, reason: &'static str) -> bool {
         loop {
@@ -175,7 +187,11 @@ impl Alerting {
                 }
                 let mut wait = group::wait(&self.setup.config.group, purpose, class, !first);
                 if first && Sort::of(purpose) == Sort::Work {
-                    wait = wait.max(self.break_out_wait(incident, &to.person));
+                    let others = self.break_out_wait(incident, &to.person);
+                    wait = wait.max(others);
+                    if !others.is_zero() {
+                        self.stands_out(id);
+                    }
                 }
                 let shut = self.is_shut(&to);
                 flowing |= !shut;
@@ -243,6 +259,11 @@ impl Alerting {
         })
     }
 
+    /// Notices that one message serves at most.
+    pub(super) fn most(&self) -> usize {
+        usize::from(self.setup.config.group.most)
+    }
+
     /// A notice joins a message to this recipient, or gets its own. Answers until when the message that it joined waits
     /// for a token, if it does.
     fn enlist(&mut self, id: Id, to: Recipient, wait: Span) -> Option<Instant> {
@@ -257,7 +278,7 @@ impl Alerting {
             .groups
             .get(&key)
             .copied()
-            .filter(|m| self.messages.get(m).is_some_and(|m| m.notices.len() < MOST));
+            .filter(|m| self.messages.get(m).is_some_and(|m| m.notices.len() < self.most()));
         if let Some(message) = waiting.or(open) {
             self.join(message, id);
             let earlier = self.messages.get(&message).filter(|m| m.state == MessageState::Held);
@@ -270,14 +291,18 @@ impl Alerting {
             let deferred = self.messages.get(&message).filter(|m| m.state == MessageState::Deferred);
             return deferred.and_then(|m| m.wake_at);
         }
-        let group = self.key.id(&[
-            b"group",
-            to.person.as_bytes(),
-            key.family.as_bytes(),
-            key.team.as_bytes(),
-            key.class.word().as_bytes(),
-            &self.now.as_millis().to_be_bytes(),
-        ]);
+        // What is told alone goes by its notice: of one instant there may be many.
+        let group = match self.most() {
+            1 => id,
+            _ => self.key.id(&[
+                b"group",
+                to.person.as_bytes(),
+                key.family.as_bytes(),
+                key.team.as_bytes(),
+                key.class.word().as_bytes(),
+                &self.now.as_millis().to_be_bytes(),
+            ]),
+        };
         let message = self.new_message(group, to, notice.priority, incident, id, MessageState::Held);
         if let Some(message) = self.messages.get_mut(&message) {
             message.wake_at = Some(at);
@@ -378,7 +403,7 @@ impl Alerting {
     fn waiting_for(&self, to: &Recipient, sort: Sort) -> Option<Id> {
         let fits = |id: &Id| {
             self.messages.get(id).is_some_and(|m| {
-                m.to.person == to.person && m.notices.len() < MOST && self.sort_of(m) == Some(sort)
+                m.to.person == to.person && m.notices.len() < self.most() && self.sort_of(m) == Some(sort)
             })
         };
         let from = GroupKey::first_of(to.lane.clone(), to.person.clone());
@@ -443,7 +468,8 @@ impl Alerting {
     /// The notices of another message join this one; the other ends. Answers whether there was room.
     pub(super) fn absorb(&mut self, id: Id, other: Id) -> bool {
         let Some(taken) = self.messages.get(&other) else { return false };
-        let room = self.messages.get(&id).is_some_and(|m| m.notices.len() + taken.notices.len() <= MOST);
+        let room =
+            self.messages.get(&id).is_some_and(|m| m.notices.len() + taken.notices.len() <= self.most());
         if !room {
             return false;
         }

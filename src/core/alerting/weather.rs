@@ -208,6 +208,8 @@ fn i24_break_outs_are_limited() {
         got(&w, "lin", t).into_iter().filter(|(_, text)| text.starts_with("level")).collect();
     assert_eq!(single.len(), 11, "ten, and a digest of the rest: {single:?}");
     assert!(single[10].1.starts_with("level 10 "), "{single:?}");
+    let headed = w.alerting.notices.values().filter(|n| n.remark.as_deref() == Some("重点")).count();
+    assert_eq!(headed, 10, "the digest stands under its heading, and no other does (§8.2)");
 }
 
 /// S25: a silence for the maintenance of a carrier.
@@ -267,4 +269,44 @@ fn s25_a_silence_covers_warns_and_gives_back() {
     assert!(digests[0].1.starts_with("digest 24 "), "{back:?}");
     let open = |n: &&crate::core::model::Notice| n.state == NoticeState::Open;
     assert_eq!(w.alerting.notices.values().filter(open).count(), 0);
+}
+
+/// §8.3: a carrier's maintenance that is known ahead is silent by itself, and a reload takes it back.
+#[test]
+fn a_window_of_maintenance_silences_what_it_matches() {
+    let from = World::new().now + Span::from_minutes(60);
+    let window = |end: i64| super::MaintenanceConfig {
+        name: "the carrier changes its system".into(),
+        matchers: [("carrier".to_owned(), vec!["yto".to_owned()])].into(),
+        from: from.to_string(),
+        to: (from + Span::from_minutes(end)).to_string(),
+        owner: "zhou".into(),
+    };
+    let mut w = World::new().with(|c| {
+        c.storm.count = 0;
+        c.maintenance = vec![window(240)];
+    });
+    let setup = w.setup.clone();
+    let rules = Default::default();
+    w.alerting.reconfigure(setup.clone(), &rules, w.now);
+    minutes(&mut w, 30);
+    let before = page(&mut w, "yto", 1, &[])[0];
+    assert_eq!(w.alerting.incidents[&before].silenced, None);
+    minutes(&mut w, 31);
+    assert!(w.alerting.incidents[&before].silenced.is_some(), "what is open is covered from its beginning");
+    let t = w.now;
+    let covered = page(&mut w, "yto", 3, &[]);
+    page(&mut w, "sto", 1, &[]);
+    minutes(&mut w, 10);
+    assert_eq!(got(&w, "lin", t).len(), 1, "{:?}", got(&w, "lin", t));
+    w.commit();
+    w.crash(Span::from_secs(5));
+    assert_eq!(w.alerting.silences().count(), 1, "a restart begins it no second time");
+    let mut shorter = setup;
+    let mut config = (*shorter.config).clone();
+    config.maintenance.clear();
+    (shorter.config, shorter.revision) = (config.into(), 2);
+    w.alerting.reconfigure(shorter, &rules, w.now);
+    assert_eq!(w.alerting.silences().count(), 0);
+    assert!(covered.iter().all(|id| w.alerting.incidents[id].silenced.is_none()), "it comes back (R24)");
 }

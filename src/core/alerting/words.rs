@@ -60,6 +60,8 @@ pub(super) enum Saying<'a> {
         /// The level now.
         level: u8,
     },
+    /// §8.2: what breaks out of a storm beyond the first ones.
+    StandsOut,
     /// §16.2.
     CaughtUp {
         /// How long the downtime was.
@@ -114,6 +116,7 @@ impl Saying<'_> {
                 Saying::Unhandled { rounds } => format!("提醒 {rounds} 次后仍无人处理"),
                 Saying::Skipped { level } => format!("已升级到 L{level},此前未能通知您"),
                 Saying::Copy { level } => format!("升级抄送:已到 L{level}"),
+                Saying::StandsOut => "重点".to_owned(),
                 Saying::CaughtUp { down } => format!("停机 {} 分钟,期间的事项", minutes(down)),
                 Saying::Unverified { as_of } => format!("数据截至 {},未能核实", clock(as_of)),
                 Saying::DeadLetter { short, names } => {
@@ -144,6 +147,7 @@ impl Saying<'_> {
                     format!("it is at level {level} already; you could not be told before")
                 }
                 Saying::Copy { level } => format!("for your information: it is at level {level} now"),
+                Saying::StandsOut => "these stand out".to_owned(),
                 Saying::CaughtUp { down } => format!("down for {} min; meanwhile", minutes(down)),
                 Saying::Unverified { as_of } => format!("as of {}; it could not be verified", clock(as_of)),
                 Saying::DeadLetter { short, names } => {

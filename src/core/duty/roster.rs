@@ -246,9 +246,6 @@ impl Roster {
                     }
                 });
             }
-            if config.contact.is_empty() {
-                problems.warn(format!("is empty: {name} cannot be told anything"));
-            }
         });
         problems.within("accounts", |problems| {
             for (i, account) in config.accounts.iter().enumerate() {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::alerting::{
     Alerting, Answer, Claim, Count, Edge, Facts, Inquiry, LocalAlarm, Refusal, Renderer, Response, Room,
-    Setup, Signal,
+    RouteChange, Setup, Signal, Strain,
 };
 use crate::core::calendar::Era;
 use crate::core::clock::{PolicyConfig, ReloadMode};
@@ -143,6 +143,16 @@ impl Desk {
         self.alerting.signal(signal, now);
     }
 
+    /// Does as a store in trouble asks (§16.4), from now on.
+    pub fn strain(&mut self, strain: Strain) {
+        self.alerting.strain(strain);
+    }
+
+    /// The store is the backup of this name (§16.1, W22).
+    pub fn restored(&mut self, backup: &str) {
+        self.alerting.restored(backup);
+    }
+
     /// Lets time pass. Answers with things for the sysadmin.
     pub fn advance(&mut self, now: Instant) -> Vec<Remark> {
         let changes = self.engine.advance(now);
@@ -183,6 +193,12 @@ impl Desk {
         Ok(())
     }
 
+    /// The open incidents that another configuration would route otherwise (§16.3). Nothing changes.
+    pub fn preview_routes(&mut self, setup: &Setup, policy: &PolicyConfig) -> Vec<RouteChange> {
+        let rules = edges::voices(policy).into_keys().collect();
+        self.alerting.preview_routes(setup, &rules)
+    }
+
     /// Claims messages that may leave once [`Desk::drain`] is kept, at most as many as `room` says (TX-D).
     pub fn claim(&mut self, room: &Room, renderer: &dyn Renderer, now: Instant) -> Vec<Claim> {
         self.alerting.claim(room, renderer, now)
@@ -198,9 +214,23 @@ impl Desk {
         self.alerting.statement(statement, now);
     }
 
-    /// Messages of which nobody knows whether they were taken, and whose provider can be asked now (§10.4).
+    /// Messages whose provider is to be asked now: nobody knows whether they were taken (§10.4), or they owe a receipt
+    /// (RC4).
     pub fn inquiries(&self) -> Vec<Inquiry> {
-        self.alerting.uncertain()
+        let mut asked = self.alerting.uncertain();
+        asked.extend(self.alerting.unreceipted());
+        asked
+    }
+
+    /// Channels that are to be tried without a message now (§10.5), none of `without`; [`Desk::canary`] takes what came
+    /// of it.
+    pub fn canaries(&mut self, without: &BTreeSet<Arc<str>>, now: Instant) -> Vec<Arc<str>> {
+        self.alerting.canaries(without, now)
+    }
+
+    /// What came of trying a channel without a message; `None` where that cannot be told.
+    pub fn canary(&mut self, channel: &Arc<str>, outcome: Option<&Outcome>, now: Instant) {
+        self.alerting.canary(channel, outcome, now);
     }
 
     /// What a provider answered to an inquiry; `None` when it could not be asked.

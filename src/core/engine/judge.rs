@@ -36,6 +36,8 @@ pub(super) struct Judge<'a> {
     /// Calendars and years told of already (C7).
     pub(super) uncovered: &'a mut BTreeSet<(Arc<str>, i16)>,
     pub(super) changes: &'a mut Changes,
+    /// What is remembered of the case is another thing than before.
+    pub(super) altered: bool,
 }
 
 impl Judge<'_> {
@@ -102,6 +104,7 @@ impl Judge<'_> {
     }
 
     fn begin(&mut self, case: &Case, cycle: &Cycle<'_>) -> Memory {
+        self.altered = true;
         let id = self.id(case, cycle.clock, cycle.key);
         self.changes.cycles.push(CycleChange {
             cycle: id.clone(),
@@ -144,10 +147,12 @@ impl Judge<'_> {
                 end: cycle.end,
             });
             memory.told = Some(cycle.state);
+            self.altered = true;
         }
         let overdue = cycle.overdue_since(step.until);
         if memory.overdue && !memory.retracted && cycle.overdue_since(step.now).is_none() {
             memory.retracted = true;
+            self.altered = true;
             let id = self.id(case, cycle.clock, cycle.key);
             self.changes.retractions.push(Retraction {
                 cycle: id,
@@ -162,6 +167,7 @@ impl Judge<'_> {
             self.rings(case, cycle, memory, attached, step, wake);
         }
         if overdue.is_some() {
+            self.altered |= !memory.overdue;
             memory.overdue = true;
         } else if let (true, Some(due)) = (is_open, cycle.due) {
             *wake = (*wake).min(due + Span::MILLISECOND);
@@ -198,6 +204,7 @@ impl Judge<'_> {
                         }
                         _ => Status::Done,
                     };
+                    self.altered = true;
                     memory.set(Fired { ring: ring.name, arm, status, due: DueSecond::of(cycle, at) });
                     self.cross(case, cycle, ring, arm, at, verdict, step);
                 }
@@ -206,6 +213,7 @@ impl Judge<'_> {
                 (Some(at), Some(fired))
                     if at > step.now && ring.at.is_early() && DueSecond::of(cycle, at) > fired.due =>
                 {
+                    self.altered = true;
                     memory.set(Fired { status: Status::ArmedAgain, ..fired });
                     *wake = (*wake).min(at);
                 }
@@ -213,13 +221,17 @@ impl Judge<'_> {
                     let until = at.and_then(|at| cycle.segment_at(at).terms.calendar.next_open(at));
                     match (at, until) {
                         (Some(at), Some(until)) if until <= step.until => {
+                            self.altered = true;
                             memory.set(Fired { status: Status::Done, ..fired });
                             let verdict =
                                 Verdict::Rung { late_by: late(cycle, ring, at, step), cause: Cause::Opening };
                             self.cross(case, cycle, ring, fired.arm, at, verdict, step);
                         }
                         (Some(_), Some(until)) => *wake = (*wake).min(until),
-                        _ => memory.set(Fired { status: Status::Done, ..fired }),
+                        _ => {
+                            self.altered = true;
+                            memory.set(Fired { status: Status::Done, ..fired });
+                        }
                     }
                 }
                 _ => {}
@@ -273,6 +285,7 @@ impl Judge<'_> {
     /// A late or corrected entry, or a reload, shows that the cycle never was. Answers whether it is still to be
     /// remembered.
     fn vanished(&mut self, case: &Case, memory: &mut Memory, step: Step) -> bool {
+        self.altered |= memory.told.is_some() || !memory.overdue || !memory.retracted;
         let cycle = self.id(case, memory.clock, memory.key);
         if memory.overdue && !memory.retracted {
             memory.retracted = true;

@@ -76,6 +76,8 @@ pub struct Engine {
     scratch: MergeScratch,
     /// The source and kind of the last observation.
     last_names: Option<(Sym, Sym)>,
+    /// When restored cases are to find their next wake-up.
+    restored_at: Option<Instant>,
 }
 
 /// Something a person or the daemon wants of the engine.
@@ -174,6 +176,7 @@ impl Engine {
             deriver: Deriver::default(),
             scratch: MergeScratch::default(),
             last_names: None,
+            restored_at: None,
         })
     }
 
@@ -245,7 +248,9 @@ impl Engine {
         let now = self.reach(now, &mut changes);
         while let Some((_, number)) = self.timers.first_until(now) {
             let first = changes.crossings.len();
-            changes.cases.push(CaseNumber(number));
+            let (mut turns, mut altered) = (0, false);
+            let restored = |case: &Case| self.restored_at == Some(case.wake);
+            let restored = self.cases[number as usize].as_deref().is_some_and(restored);
             // Instants in order: every wake-up of the case is judged as of its own instant, so that one long step
             // records what many small ones would (L7); only the last is as of now.
             loop {
@@ -255,7 +260,12 @@ impl Engine {
                 }
                 let reason = RetractionReason::LateEntry;
                 let step = Step { now: wake, until: wake, changed_from: wake, reason };
-                self.judge(number, step, &mut changes);
+                altered |= self.judge(number, step, &mut changes);
+                turns += 1;
+            }
+            // A case that was restored is woken only to find its next wake-up: its row is in the store.
+            if !restored || altered || turns > 1 {
+                changes.cases.push(CaseNumber(number));
             }
             for crossing in &mut changes.crossings[first..] {
                 if let Verdict::Rung { late_by, .. } = &mut crossing.verdict {
@@ -265,6 +275,7 @@ impl Engine {
             }
             outrank(&mut changes.crossings[first..]);
         }
+        self.restored_at = self.restored_at.filter(|at| *at > now);
         changes
     }
 
@@ -416,8 +427,9 @@ impl Engine {
         self.free.push(number);
     }
 
-    fn judge(&mut self, number: u32, step: Step, changes: &mut Changes) {
-        let Some(mut case) = self.cases[number as usize].take() else { return };
+    /// Judges a case. Answers whether what is remembered of it is another thing now.
+    fn judge(&mut self, number: u32, step: Step, changes: &mut Changes) -> bool {
+        let Some(mut case) = self.cases[number as usize].take() else { return false };
         let before = case.wake;
         let mut judge = Judge {
             key: None,
@@ -426,10 +438,13 @@ impl Engine {
             deriver: &mut self.deriver,
             uncovered: &mut self.uncovered,
             changes,
+            altered: false,
         };
         judge.judge(&mut case, step);
+        let altered = judge.altered;
         self.timers.rearm(before, case.wake, number);
         self.cases[number as usize] = Some(case);
+        altered
     }
 
     /// Drops the oldest entries of a case that has too many, and forgets the cycles that went with them: what was told of

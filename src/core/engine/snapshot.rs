@@ -185,6 +185,7 @@ impl Engine {
         if let Some(case) = self.cases[number as usize].as_deref_mut() {
             case.wake = self.now;
         }
+        self.restored_at = Some(self.now);
         self.timers.rearm(Instant::MAX, self.now, number);
         Ok(CaseNumber(number))
     }
@@ -308,6 +309,7 @@ impl Engine {
             deriver: super::Deriver::default(),
             scratch: super::MergeScratch::default(),
             last_names: None,
+            restored_at: None,
         };
         for row in &snapshot.cases {
             engine.restore(row)?;

@@ -1,11 +1,11 @@
 //! The life of a problem: open → acknowledged or snoozed → escalated → resolved (→ reopened).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::few::{Few, FewOf};
 use crate::core::ids::Id;
 use crate::core::time::Instant;
 
@@ -100,7 +100,7 @@ pub struct Told {
     /// The highest level that reached them.
     pub level: u8,
     /// The lanes on which a message was accepted, in order.
-    pub lanes: BTreeSet<Lane>,
+    pub lanes: FewOf<Lane>,
 }
 
 /// A recipient address on a channel: order and budgets live here.
@@ -142,7 +142,7 @@ pub struct Incident {
     /// The person whom the source names as the one who works the case.
     pub owner: Option<PersonId>,
     /// The values that storms, silences and routes look at: shop, carrier, carrier+lane, …
-    pub dimensions: BTreeMap<Arc<str>, Arc<str>>,
+    pub dimensions: Few<Arc<str>, Arc<str>>,
     /// A VIP customer's.
     pub vip: bool,
     /// A legal duty hangs on it.
@@ -219,11 +219,11 @@ pub struct Incident {
     /// For a storm's parent: what its children share.
     pub storm: Option<StormCause>,
     /// Who was told what.
-    pub told: BTreeMap<PersonId, Told>,
+    pub told: Few<PersonId, Told>,
     /// The levels announced in this episode, with their notices.
     pub notices: Vec<Id>,
     /// Facts for the message, already masked where they must be: buyer, order, last scan, …
-    pub facts: BTreeMap<Arc<str>, String>,
+    pub facts: Few<Arc<str>, String>,
     /// The platform's page of the case, where people work it.
     pub url: Option<String>,
 }

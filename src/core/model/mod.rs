@@ -1,6 +1,7 @@
 //! The nouns: plain data that every other part of the core speaks in.
 
 mod channel;
+mod few;
 mod incident;
 mod language;
 mod notice;
@@ -13,6 +14,7 @@ pub use channel::{
     ChannelCard, ChannelClass, DuplicateKey, LinkRule, Outcome, OutcomeClass, Rate, ReceiptPath, ReplyPath,
     Statement, StatementKind,
 };
+pub use few::{Few, FewOf};
 pub use incident::{Class, Incident, Lane, PersonId, Resolution, Status, StormCause, Subject, Told};
 pub use language::Language;
 pub use notice::{Attempt, Body, Cause, Message, MessageState, Notice, NoticeState, Purpose, Recipient};

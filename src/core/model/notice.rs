@@ -1,6 +1,5 @@
 //! Notices, messages and attempts: what is owed to whom, what is sent, and what came of it (`delivery_semantics` §9).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +8,7 @@ use crate::core::ids::Id;
 use crate::core::time::Instant;
 
 use super::channel::{ChannelClass, Outcome};
+use super::few::FewOf;
 use super::incident::{Class, Lane, PersonId};
 
 /// What a notice is for.
@@ -249,7 +249,7 @@ pub struct Notice {
     /// Something reached somebody after it was dead.
     pub late_delivered: bool,
     /// Persons of the audience for whom proof came.
-    pub reached: BTreeSet<PersonId>,
+    pub reached: FewOf<PersonId>,
     /// How often it was routed again.
     pub route_rev: u32,
     /// The decision that chose the audience and the lanes (§7.6).

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use crate::core::time::Instant;
+use crate::fail::fail_point;
 
 use super::super::StoreError;
 use super::fault::{During, classify};
@@ -100,6 +101,13 @@ fn copy_key(from: &Path, to: &Path) -> Result<(), StoreError> {
 /// `20260302T020000.123Z`, which sorts by time.
 fn stamp(now: Instant) -> String {
     now.to_timestamp().strftime("%Y%m%dT%H%M%S%.3fZ").to_string()
+}
+
+/// When a backup of this file name was made; `None` of a name that is not of one.
+pub fn made_at(name: &str) -> Option<Instant> {
+    let text = name.strip_prefix(NAME.0)?.strip_suffix(NAME.1)?;
+    let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S%.fZ", text).ok()?;
+    Some(Instant::from_timestamp(at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp()))
 }
 
 fn other(path: &Path, reason: String) -> StoreError {
@@ -237,6 +245,7 @@ pub fn restore_newest(path: &Path, folder: &Path, now: Instant) -> Result<Restor
             }
         }
         let aside = set_aside(path, now).map_err(|e| io(path, &e))?;
+        fail_point("restore_begun");
         take_place(&half, path)?;
         let key = path.with_file_name(KEY);
         if !key.exists() {

@@ -72,7 +72,8 @@ pub static INVARIANTS: &[Invariant] = &[
                 FROM incident d \
                 JOIN notice n ON n.desk = d.desk AND n.id = d.body ->> '$.generation' \
                 JOIN notice t ON t.desk = d.desk AND t.parent = d.id \
-                WHERE d.desk = ?1 AND d.body ->> '$.family' = 'delivery.dead' AND EXISTS ( \
+                WHERE d.desk = ?1 AND d.body ->> '$.family' = 'delivery.dead' \
+                  AND coalesce(t.body ->> '$.purpose', '') NOT IN ('cleared', 'corrected') AND EXISTS ( \
                     SELECT 1 FROM json_each(n.body, '$.waves') a, json_each(a.value) x, \
                                   json_each(t.body, '$.waves') b, json_each(b.value) y \
                     WHERE x.value -> '$.lane' = y.value -> '$.lane') \

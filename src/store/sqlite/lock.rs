@@ -19,7 +19,7 @@ pub(super) struct Lock {
 }
 
 /// Where the lock of a store lies.
-pub(super) fn lock_path(store: &Path) -> PathBuf {
+pub fn lock_path(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".lock");
     PathBuf::from(name)

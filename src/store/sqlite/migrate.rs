@@ -2,6 +2,8 @@
 
 use rusqlite::Connection;
 
+use crate::fail::fail_point;
+
 /// What marks a file as ours: the letters `SBEL`.
 pub(super) const APPLICATION_ID: i32 = 0x5342_454c;
 
@@ -45,6 +47,7 @@ fn migrate_by(conn: &mut Connection, from: u32, migrations: &[&str]) -> rusqlite
     for (version, sql) in (1..).zip(migrations).skip(from as usize) {
         let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         tx.execute_batch(sql)?;
+        fail_point("schema_begun");
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", version)?;
         tx.commit()?;

@@ -34,9 +34,10 @@ use super::{
     AuditQuery, Committed, Each, Keep, KeptAudit, Pruned, RowQuery, Store, StoreError, StoreHealth, Stored,
     Task, Verified,
 };
-pub use backup::{BackupTo, Restored, backup, backups, restore_newest, vacuum};
+pub use backup::{BackupTo, Restored, backup, backups, made_at, restore_newest, vacuum};
 pub use check::{Checked, audit_at, check, desks, rows_at, verify_at};
 pub use invariants::{INVARIANTS, Invariant};
+pub use lock::lock_path;
 pub use open::SqliteOptions;
 use open::{Opened, key};
 use queue::{Queue, Shut};
@@ -176,7 +177,7 @@ impl Drop for SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn commit(&self, desk: &Arc<str>, batch: Batch) -> Task<'_, Committed> {
+    fn commit_shared(&self, desk: &Arc<str>, batch: Arc<Batch>) -> Task<'_, Committed> {
         let (answer, arrive) = oneshot::channel();
         let bytes = bytes_of(&batch);
         let job = Job { desk: desk.clone(), batch, since: Stopwatch::start(), answer };

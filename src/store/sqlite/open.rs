@@ -114,6 +114,11 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, Store
             _ => other(format!("it cannot be opened: {e}")),
         });
     }
+    if in_log > 0 {
+        // The last run did not end in good order: what it wrote and could not flush may be in memory and not on the
+        // medium. The medium is what counts (§16.4).
+        forget_cached(path);
+    }
     let told = |fault: Fault| match fault {
         Fault::Sql(e) => classify(path, &e, During::Write),
         Fault::Told(e) => e,
@@ -133,6 +138,16 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, Store
         tracing::warn!(store = %path.display(), %error, "the lock could not be written");
     }
     Ok(Opened { lock, writer, readers, restored })
+}
+
+/// Lets the system forget what it holds of the files, so that they are read from the medium.
+fn forget_cached(path: &Path) {
+    for ending in ["", "-wal"] {
+        if let Ok(file) = std::fs::File::open(beside(path, ending)) {
+            // Where a file system cannot do that, it is read as it is.
+            _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        }
+    }
 }
 
 fn prepare_folder(path: &Path) -> std::io::Result<()> {

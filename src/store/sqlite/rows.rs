@@ -20,6 +20,8 @@ pub(super) fn first_nr(desk: i64) -> i64 {
 pub(super) struct Sql {
     /// Keeps a row: nr, desk, id, state, parent, wake, sum, body.
     pub(super) put: String,
+    /// Gives a row another parent: desk, id, parent.
+    pub(super) adopt: String,
     /// Drops a row: desk, id.
     pub(super) drop: String,
     /// The last number in a range: from, to.
@@ -55,9 +57,10 @@ fn sql(table: Table) -> Sql {
     Sql {
         put: format!(
             "INSERT INTO {name} (nr, desk, id, state, parent, wake, sum, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
-             ON CONFLICT (desk, id) DO UPDATE SET state = excluded.state, parent = excluded.parent, \
-             wake = excluded.wake, sum = excluded.sum, body = excluded.body"
+             ON CONFLICT (desk, id) DO UPDATE SET state = excluded.state, wake = excluded.wake, sum = excluded.sum, \
+             body = excluded.body WHERE parent IS excluded.parent"
         ),
+        adopt: format!("UPDATE {name} SET parent = ?3 WHERE desk = ?1 AND id = ?2"),
         drop: format!("DELETE FROM {name} WHERE desk = ?1 AND id = ?2"),
         last: format!("SELECT max(nr) FROM {name} WHERE {range}"),
         count: format!("SELECT count(*) FROM {name} WHERE {range}"),

@@ -393,10 +393,10 @@ async fn a_torn_file_is_damaged_and_the_newest_backup_takes_its_place() {
     backup(&path, &to, at(1)).unwrap();
     let store = open(&path);
     // The newest one is made beside the running store, in the middle of its work.
-    let waiting = store.commit(&name, batch(vec![large(1)], 61..=61));
+    let waiting = store.commit(&name, batch(vec![large(1001)], 61..=61));
     let newest = backup(&path, &to, at(2)).unwrap();
     waiting.await.unwrap();
-    store.commit(&name, batch(vec![large(2)], 62..=62)).await.unwrap();
+    store.commit(&name, batch(vec![large(1002)], 62..=62)).await.unwrap();
     store.close().await.unwrap();
     assert!(store.commit(&name, Batch::default()).await.is_err());
 

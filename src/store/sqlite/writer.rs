@@ -11,6 +11,7 @@ use rusqlite::{Connection, MAIN_DB, OptionalExtension, TransactionBehavior, para
 use tokio::sync::oneshot;
 
 use crate::core::model::{Batch, Table};
+use crate::fail::fail_point;
 
 use super::super::accept::wrong;
 use super::super::chain::Head;
@@ -33,7 +34,7 @@ pub(super) enum Work {
 /// A batch and who waits for it.
 pub(super) struct Job {
     pub(super) desk: Arc<str>,
-    pub(super) batch: Batch,
+    pub(super) batch: Arc<Batch>,
     pub(super) since: Stopwatch,
     pub(super) answer: oneshot::Sender<Result<Committed, StoreError>>,
 }
@@ -41,8 +42,9 @@ pub(super) struct Job {
 /// The line before the writer.
 pub(super) type Line = Queue<Work>;
 
-/// The log is carried over into the file when it has so many pages.
-const CHECKPOINT_PAGES: i32 = 2000;
+/// The log is carried over into the file when it has so many pages, 64 MB: a page that many commits change is carried
+/// over once.
+const CHECKPOINT_PAGES: i32 = 8000;
 
 /// Why a batch fails that has nothing wrong with it.
 const BEHIND: &str = "a batch of the same desk before it was not kept";
@@ -51,6 +53,12 @@ const BEHIND: &str = "a batch of the same desk before it was not kept";
 pub(super) fn bytes_of(batch: &Batch) -> usize {
     let rows = batch.rows.iter().map(|row| row.id.len() + row.body.as_ref().map_or(0, Vec::len) + 64);
     rows.sum::<usize>() + batch.audit.len() * 512
+}
+
+/// Whether a batch says what became of an attempt; only where a test asks.
+fn has_outcome(batch: &Batch) -> bool {
+    cfg!(any(test, feature = "fail-points"))
+        && batch.rows.iter().any(|r| r.table == Table::Attempt && r.state.is_some_and(|s| s != "inflight"))
 }
 
 /// The owner of the connection.
@@ -120,12 +128,18 @@ impl Writer {
         let outcome = match &self.broken {
             Some(error) => Err(error.clone()),
             // A panic in here would be a defect of ours: it must fail this group, not silence the store.
-            None => catch_unwind(AssertUnwindSafe(|| self.commit(&jobs))).unwrap_or_else(|_| {
-                Err(StoreError::Other {
-                    place: self.path.display().to_string(),
-                    reason: "the writer failed within; nothing of the batch was kept".to_owned(),
-                })
-            }),
+            None => self.guarded_commit(&jobs),
+        };
+        let outcome = match outcome {
+            // What the log holds and the file has can be written over: that needs no space.
+            Err(error @ StoreError::Refused { .. }) => {
+                self.recover();
+                match self.make_room() {
+                    true => self.guarded_commit(&jobs),
+                    false => Err(error),
+                }
+            }
+            outcome => outcome,
         };
         match outcome {
             Ok(answers) => {
@@ -139,6 +153,8 @@ impl Writer {
                     StoreError::Other { place: self.path.display().to_string(), reason: BEHIND.to_owned() };
                 self.turn_away(&failed, &behind);
                 for (job, answer) in jobs.into_iter().zip(answers) {
+                    // Whoever made the rows and holds on to them gives their memory back.
+                    drop(job.batch);
                     let answer = answer.map(|last_seq| Committed { took: job.since.elapsed(), last_seq });
                     // Whoever asked may have gone; the batch is kept all the same.
                     _ = job.answer.send(answer);
@@ -160,6 +176,32 @@ impl Writer {
                 }
             }
         }
+    }
+
+    fn guarded_commit(&mut self, jobs: &[Job]) -> Result<Vec<Result<u64, StoreError>>, StoreError> {
+        catch_unwind(AssertUnwindSafe(|| self.commit(jobs))).unwrap_or_else(|_| {
+            Err(StoreError::Other {
+                place: self.path.display().to_string(),
+                reason: "the writer failed within; nothing of the batch was kept".to_owned(),
+            })
+        })
+    }
+
+    /// Carries over what the log holds, so that the log begins anew where it lies. Answers whether anything was.
+    fn make_room(&mut self) -> bool {
+        let log = |conn: &Connection| conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::NOOP).ok();
+        let before = log(&self.conn);
+        if let Err(e) = self.conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE) {
+            // A disk that is full is what this is about, and told already.
+            if let error @ (StoreError::Flush { .. } | StoreError::Damaged { .. }) =
+                classify(&self.path, &e, During::Write)
+            {
+                self.broken = Some(error);
+            }
+            return false;
+        }
+        let after = log(&self.conn);
+        after != before && after.is_some_and(|(pages, carried)| pages == carried)
     }
 
     /// Later batches of a desk do not overtake one that failed: those that wait already fail as well.
@@ -223,7 +265,16 @@ impl Writer {
             });
             self.desks.insert(job.desk.clone(), desk);
         }
+        let outcomes = jobs.iter().any(|job| has_outcome(&job.batch));
+        fail_point("rows_put");
+        if outcomes {
+            fail_point("outcome_put");
+        }
         self.conn.execute_batch("COMMIT").map_err(sql)?;
+        if outcomes {
+            fail_point("outcome_done");
+        }
+        fail_point("commit_done");
         Ok(answers)
     }
 
@@ -266,16 +317,17 @@ impl Writer {
                 None => self.last_nr(desk.no, &sql.last)? + 1,
             };
             desk.last_nr.insert(row.table, nr);
-            self.conn.prepare_cached(&sql.put)?.execute(params![
-                nr,
-                desk.no,
-                row.id,
-                row.state,
-                row.parent,
-                row.wake.map(|wake| wake.as_millis()),
-                rows::sum(name, row, body),
-                rows::bind_body(row.table, body),
-            ])?;
+            let (wake, sum) = (row.wake.map(|wake| wake.as_millis()), rows::sum(name, row, body));
+            let body = rows::bind_body(row.table, body);
+            let values = params![nr, desk.no, row.id, row.state, row.parent, wake, sum, body];
+            let mut put = self.conn.prepare_cached(&sql.put)?;
+            // A row that is there with another parent is left as it is. To set the parent each time would write the
+            // index of parents with every change of a row; it nearly never changes.
+            if put.execute(values)? == 0 {
+                self.conn.prepare_cached(&sql.adopt)?.execute(params![desk.no, row.id, row.parent])?;
+                put.execute(values)?;
+            }
+            drop(put);
             self.hold_bound(desk, row.table)?;
         }
         for record in &batch.audit {
@@ -386,8 +438,11 @@ impl Writer {
         done.map_err(|e| {
             let error = classify(&self.path, &e, During::Write);
             self.recover();
-            if matches!(error, StoreError::Flush { .. } | StoreError::Damaged { .. }) {
-                self.broken = Some(error.clone());
+            match &error {
+                StoreError::Flush { .. } | StoreError::Damaged { .. } => self.broken = Some(error.clone()),
+                // So that the next one may find room.
+                StoreError::Refused { .. } => _ = self.make_room(),
+                _ => {}
             }
             error
         })

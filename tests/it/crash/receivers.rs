@@ -1,127 +1,176 @@
-//! Where messages arrive: an HTTP endpoint and a mail server, small but on real sockets. They count copies.
+//! Where messages arrive: a real HTTP endpoint and a real mail server. They count copies.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::exim::Exim;
 
 /// What arrived.
 #[derive(Debug, Default)]
 pub(super) struct Arrived {
-    /// By key: how often it was taken, and the text.
+    /// Requests by key: how often, and the last text.
     pub(super) hooks: BTreeMap<String, (u32, String)>,
-    /// By `Message-ID`: how often it was taken, and the text.
-    pub(super) mails: BTreeMap<String, (u32, String)>,
+    /// Mails by `Message-ID`: the text of every copy.
+    pub(super) mails: BTreeMap<String, Vec<String>>,
     /// Requests that began.
     pub(super) begun: u32,
+    /// Tickets that some text names.
+    seen: BTreeSet<String>,
+    /// Files of mails that were read.
+    read: BTreeSet<String>,
 }
 
 impl Arrived {
-    /// Whether any text names this.
-    pub(super) fn names(&self, what: &str) -> bool {
-        self.hooks.values().chain(self.mails.values()).any(|(_, text)| text.contains(what))
+    pub(super) fn is_seen(&self, id: &str) -> bool {
+        self.seen.contains(id)
+    }
+
+    fn learn(&mut self, text: &str) {
+        for part in text.split("TICKET-").skip(1) {
+            if let Some(digits) = part.get(..5).filter(|d| d.bytes().all(|b| b.is_ascii_digit())) {
+                self.seen.insert(format!("TICKET-{digits}"));
+            }
+        }
     }
 }
 
-pub(super) type Shared = Arc<Mutex<Arrived>>;
-
-/// Listens for webhooks; each is answered after `delay`. Answers the port.
-pub(super) fn hooks(arrived: Shared, delay: Duration) -> u16 {
-    listen(move |stream| drop(hook(stream, &arrived, delay)))
+/// How the endpoint answers.
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    pub(super) delay_ms: AtomicU64,
+    /// It says that it will never take this.
+    pub(super) refuses: AtomicBool,
 }
 
-/// Listens for mail. Answers the port.
-pub(super) fn mails(arrived: Shared) -> u16 {
-    listen(move |stream| drop(mail(stream, &arrived)))
+/// The endpoint and the mail server.
+pub(super) struct Receivers {
+    arrived: Arc<Mutex<Arrived>>,
+    pub(super) script: Arc<Script>,
+    pub(super) port: u16,
+    /// None where the test may not run one.
+    pub(super) exim: Option<Exim>,
 }
 
-fn listen(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let port = listener.local_addr().expect("it is bound").port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let serve = serve.clone();
-            std::thread::spawn(move || serve(stream));
+impl Receivers {
+    pub(super) fn start(exim: Option<Exim>) -> Receivers {
+        let (arrived, script) = (Arc::<Mutex<Arrived>>::default(), Arc::<Script>::default());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        listener.set_nonblocking(true).expect("it can wait");
+        let (taking, by) = (arrived.clone(), script.clone());
+        // It ends with the process of the tests.
+        std::thread::spawn(move || serve(listener, taking, by));
+        Receivers { arrived, script, port, exim }
+    }
+
+    /// What has arrived so far.
+    pub(super) fn with<T>(&self, look: impl FnOnce(&Arrived) -> T) -> T {
+        let mut arrived = self.arrived.lock().unwrap();
+        if let Some(exim) = &self.exim {
+            let entries = fs::read_dir(exim.mails()).into_iter().flatten().flatten();
+            for entry in entries {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if arrived.read.contains(&name) {
+                    continue;
+                }
+                let mail = fs::read_to_string(entry.path()).expect("a mail can be read");
+                arrived.read.insert(name);
+                let (id, text) = (message_id(&mail), readable(&mail));
+                arrived.learn(&text);
+                arrived.mails.entry(id).or_default().push(text);
+            }
         }
+        look(&arrived)
+    }
+}
+
+fn serve(listener: std::net::TcpListener, arrived: Arc<Mutex<Arrived>>, script: Arc<Script>) {
+    let hook = move |headers: HeaderMap, body: String| {
+        let (arrived, script) = (arrived.clone(), script.clone());
+        async move {
+            let key = headers.get("idempotency-key").and_then(|k| k.to_str().ok()).unwrap_or_default();
+            arrived.lock().unwrap().begun += 1;
+            if script.refuses.load(Ordering::SeqCst) {
+                return (StatusCode::GONE, "never");
+            }
+            {
+                let mut arrived = arrived.lock().unwrap();
+                arrived.learn(&body);
+                let entry = arrived.hooks.entry(key.to_owned()).or_default();
+                *entry = (entry.0 + 1, body);
+            }
+            tokio::time::sleep(Duration::from_millis(script.delay_ms.load(Ordering::SeqCst))).await;
+            (StatusCode::OK, "ok")
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+        let routes = Router::new().route("/hook", post(hook));
+        axum::serve(listener, routes).await.expect("it serves until the end");
     });
-    port
 }
 
-fn hook(stream: TcpStream, arrived: &Shared, delay: Duration) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut stream = stream;
-    loop {
-        let (mut key, mut length, mut line) = (String::new(), 0, String::new());
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        arrived.lock().unwrap().begun += 1;
-        loop {
-            line.clear();
-            reader.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(':') else { break };
-            match name.to_ascii_lowercase().as_str() {
-                "idempotency-key" => key = value.trim().to_owned(),
-                "content-length" => length = value.trim().parse().unwrap_or(0),
-                _ => {}
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body)?;
-        let text = String::from_utf8_lossy(&body).into_owned();
-        {
-            let mut arrived = arrived.lock().unwrap();
-            let entry = arrived.hooks.entry(key).or_insert((0, text));
-            entry.0 += 1;
-        }
-        std::thread::sleep(delay);
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")?;
-    }
+fn message_id(mail: &str) -> String {
+    let line = mail.lines().find(|l| l.to_ascii_lowercase().starts_with("message-id:"));
+    line.map(|l| l[11..].trim().to_owned()).unwrap_or_default()
 }
 
-fn mail(stream: TcpStream, arrived: &Shared) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut stream = stream;
-    stream.write_all(b"220 mail.test ESMTP\r\n")?;
-    let mut line = String::new();
-    loop {
-        line.clear();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let verb: String = line.chars().take(4).collect::<String>().to_ascii_uppercase();
-        match verb.as_str() {
-            "EHLO" => stream.write_all(b"250-mail.test\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n")?,
-            "DATA" => {
-                arrived.lock().unwrap().begun += 1;
-                stream.write_all(b"354 go on\r\n")?;
-                let (mut text, mut id) = (String::new(), String::new());
-                loop {
-                    line.clear();
-                    if reader.read_line(&mut line)? == 0 {
-                        return Ok(());
-                    }
-                    if line == ".\r\n" {
-                        break;
-                    }
-                    if line.to_ascii_lowercase().starts_with("message-id:") {
-                        id = line[11..].trim().to_owned();
-                    }
-                    text.push_str(&line);
-                }
-                {
-                    let mut arrived = arrived.lock().unwrap();
-                    let entry = arrived.mails.entry(id).or_insert((0, text));
-                    entry.0 += 1;
-                }
-                stream.write_all(b"250 2.0.0 taken\r\n")?;
+/// The texts of a mail, decoded.
+fn readable(mail: &str) -> String {
+    let mut all = String::new();
+    for part in mail.replace("\r\n", "\n").split("\n--") {
+        let Some((head, body)) = part.split_once("\n\n") else { continue };
+        let head = head.to_ascii_lowercase();
+        let bytes = if head.contains("encoding: base64") {
+            let packed: String = body.split_whitespace().collect();
+            STANDARD.decode(packed).unwrap_or_default()
+        } else if head.contains("encoding: quoted-printable") {
+            unquoted(body)
+        } else {
+            body.as_bytes().to_vec()
+        };
+        all.push_str(&String::from_utf8_lossy(&bytes));
+        all.push('\n');
+    }
+    all
+}
+
+fn unquoted(text: &str) -> Vec<u8> {
+    let text = text.replace("=\n", "");
+    let bytes = text.as_bytes();
+    let (mut out, mut i) = (Vec::with_capacity(bytes.len()), 0);
+    while i < bytes.len() {
+        let hex = text.get(i + 1..i + 3).filter(|_| bytes[i] == b'=');
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                i += 3;
             }
-            "QUIT" => {
-                stream.write_all(b"221 bye\r\n")?;
-                return Ok(());
+            None => {
+                out.push(bytes[i]);
+                i += 1;
             }
-            _ => stream.write_all(b"250 2.0.0 ok\r\n")?,
         }
     }
+    out
+}
+
+#[test]
+fn mails_are_read_as_people_see_them() {
+    let mail = "Message-ID: <a@b>\r\nContent-Type: multipart/mixed; boundary=\"x\"\r\n\r\n--x\r\n\
+                Content-Transfer-Encoding: base64\r\n\r\nVElDS0VU\r\nLTAwMDAx\r\n--x\r\n\
+                Content-Transfer-Encoding: quoted-printable\r\n\r\nTICKET-00=\r\n002 =E9=93=83\r\n--x--\r\n";
+    assert_eq!(message_id(mail), "<a@b>");
+    let text = readable(mail);
+    assert!(text.contains("TICKET-00001") && text.contains("TICKET-00002 铃"), "{text}");
 }

@@ -184,3 +184,25 @@ fn a_paused_clock_stops_the_levels() {
         "three minutes were left"
     );
 }
+
+/// Found by the simulation: a child that was over before its storm was, and came back after it, was told to nobody.
+#[test]
+fn r21_what_comes_back_after_its_storm_speaks_for_itself() {
+    let mut world = Plan::default().at("10:00");
+    for n in 0..25 {
+        late(&mut world, &format!("T{n}"));
+    }
+    world.at("10:21");
+    let parent = world.incident("T0").folded.expect("it is part of a storm");
+    world.observe("ticket", "T0", &[("agent_reply", "r1", "10:21:00")], &[]);
+    world.at("11:30");
+    assert!(world.desk.incident(parent).is_some_and(|p| p.is_resolved()), "the storm is over");
+    assert_eq!(world.state("T0"), "resolved L1");
+    world.sent.clear();
+    world.withdraw("ticket", "T0", "agent_reply", "r1", "10:21:00");
+    world.at("11:31");
+    let back = world.incident("T0");
+    assert_eq!(back.folded, None);
+    assert!(!back.is_resolved());
+    assert!(world.sent.iter().any(|s| s.incidents.contains(&back.id)), "somebody is told: {:?}", world.sent);
+}
