@@ -348,7 +348,7 @@ impl Explanation<'_> {
             *s.id == *key.id
                 && (&s.source, &s.kind) == (&key.source, &key.kind)
                 && *s.clock == *clock
-                && s.ring == ring
+                && *s.ring == *ring
                 && (crossed.since(at) <= Span::from_secs(1) && at.since(crossed) <= Span::from_secs(1))
         })
     }

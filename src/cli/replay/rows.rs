@@ -75,11 +75,11 @@ pub struct SignalRow {
     /// The kind of case.
     pub kind: Arc<str>,
     /// The platform's id of the case.
-    pub id: String,
+    pub id: Arc<str>,
     /// The name of the clock.
     pub clock: Arc<str>,
     /// The ring as configured: `50%`, `5m before`, `due`, …
-    pub ring: String,
+    pub ring: Arc<str>,
     /// The due time at that moment.
     pub due: Option<Instant>,
     /// How many seconds after its crossing it was recorded (M14).

@@ -6,6 +6,8 @@
 
 mod room;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::core::model::{Mark, Observation, Sym, Symbols, Value};
@@ -184,12 +186,16 @@ impl MergeScratch {
 fn repack(entries: &mut [Entry], old: &[u8]) -> Vec<u8> {
     let mut texts = Vec::with_capacity(old.len());
     put_text(&mut texts, text_at(old, 0));
+    // Texts that are shared stay so.
+    let mut moved = BTreeMap::new();
+    let mut put =
+        |place: u32| *moved.entry(place).or_insert_with(|| put_text(&mut texts, text_at(old, place)));
     for entry in entries {
         if entry.reference != 0 {
-            entry.reference = put_text(&mut texts, text_at(old, entry.reference));
+            entry.reference = put(entry.reference);
         }
         if entry.tag == Tag::Text {
-            entry.value = u64::from(put_text(&mut texts, text_at(old, entry.value as u32)));
+            entry.value = u64::from(put(entry.value as u32));
         }
     }
     texts
@@ -313,11 +319,20 @@ impl Timeline {
 
     /// The first instant after `now` at which an entry with a name that `counts` begins to count (T7).
     pub fn next_entry_after(&self, now: Instant, counts: impl Fn(Sym) -> bool) -> Option<Instant> {
+        if self.last_change().is_none_or(|last| last <= now) {
+            return None;
+        }
         let after = self.entries.partition_point(|e| e.at <= now);
         self.entries[after..]
             .iter()
             .find(|e| !e.removed && e.tag <= Tag::Mark && counts(e.name))
             .map(|e| e.at)
+    }
+
+    /// Whether any entry lies in `[from, to]`.
+    pub fn has_entry_at(&self, from: Instant, to: Instant) -> bool {
+        let place = self.entries.partition_point(|e| e.at < from);
+        self.entries.get(place).is_some_and(|e| e.at <= to)
     }
 
     /// Whether there are more entries than there is room for.
@@ -374,6 +389,10 @@ impl Timeline {
         let mut entries = Vec::with_capacity(saved.len());
         let fits = |text: &str| (text.len() <= Timeline::LONGEST_TEXT).then_some(());
         for entry in saved.iter().take(Timeline::MOST_ENTRIES + Timeline::MOST_AT_ONCE) {
+            let name = match entry.value {
+                SavedValue::Dropped(_) => Sym::NONE,
+                _ => symbols.intern(&entry.name)?,
+            };
             let (tag, value) = match &entry.value {
                 SavedValue::Mark => (Tag::Mark, 0),
                 SavedValue::Excuse(cycle) => (Tag::Excuse, *cycle),
@@ -384,7 +403,7 @@ impl Timeline {
                 SavedValue::Real(number) => (Tag::Real, number.to_bits()),
                 SavedValue::Text(text) => {
                     fits(text)?;
-                    (Tag::Text, u64::from(put_text(&mut texts, text)))
+                    (Tag::Text, u64::from(share_text(&mut texts, &entries, name, text)))
                 }
             };
             fits(&entry.reference)?;
@@ -395,7 +414,7 @@ impl Timeline {
                 revision: entry.revision,
                 value,
                 reference,
-                name: if tag == Tag::Dropped { Sym::NONE } else { symbols.intern(&entry.name)? },
+                name,
                 tag,
                 removed: entry.removed,
             });
@@ -443,12 +462,16 @@ impl Timeline {
             scratch.changed_from = Instant::MIN;
         }
         if merge.changed > 0 || merge.revised > 0 {
-            if scratch.replaced {
+            let is_packed = scratch.replaced;
+            if is_packed {
                 scratch.compact();
             }
             scratch.entries.sort_by_key(|e| (e.at, e.tag == Tag::Mark));
             self.entries = scratch.entries.as_slice().into();
-            self.texts = scratch.texts.as_slice().into();
+            // Texts are only ever appended, or packed anew: as long as before, they are what they were.
+            if scratch.texts.len() != self.texts.len() || is_packed {
+                self.texts = scratch.texts.as_slice().into();
+            }
         }
         merge
     }
@@ -511,19 +534,23 @@ fn merge_attribute(
         merge.future += 1;
         return;
     }
+    let before = scratch.texts.len();
     let (tag, bits) = match value {
         Value::Bool(yes) => (Tag::Bool, u64::from(*yes)),
         Value::Int(number) => (Tag::Int, *number as u64),
         Value::Real(number) => (Tag::Real, number.to_bits()),
-        Value::Text(text) => (Tag::Text, u64::from(put_text(&mut scratch.texts, text))),
+        Value::Text(text) => {
+            let place = share_text(&mut scratch.texts, &scratch.entries, name, text);
+            (Tag::Text, u64::from(place))
+        }
     };
-    let before = scratch.texts.len();
+    let after = scratch.texts.len();
     let key = Key { name, tag, reference: None, at: Some(observation.as_of) };
     let changed = merge.changed;
     put(key, observation.as_of, bits, false, observation.revision, scratch, merge);
-    if let (Value::Text(text), true) = (value, merge.changed == changed && scratch.texts.len() == before) {
-        // Nothing points to the text that was put in advance.
-        scratch.texts.truncate(before - text.len() - 2);
+    if merge.changed == changed && scratch.texts.len() == after {
+        // Nothing points to a text that was put in advance.
+        scratch.texts.truncate(before);
     }
 }
 
@@ -613,6 +640,17 @@ fn put_text(texts: &mut Vec<u8>, text: &str) -> u32 {
     texts.extend_from_slice(&(text.len() as u16).to_le_bytes());
     texts.extend_from_slice(text.as_bytes());
     place
+}
+
+/// The place of a text value: an attribute is told anew by every snapshot, and mostly says what it said before.
+fn share_text(texts: &mut Vec<u8>, entries: &[Entry], name: Sym, text: &str) -> u32 {
+    let says_it = |e: &&Entry| {
+        e.name == name && e.tag == Tag::Text && bytes_at(texts, e.value as u32) == text.as_bytes()
+    };
+    match entries.iter().rfind(says_it) {
+        Some(entry) => entry.value as u32,
+        None => put_text(texts, text),
+    }
 }
 
 fn text_at(texts: &[u8], place: u32) -> &str {

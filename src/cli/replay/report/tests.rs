@@ -245,7 +245,7 @@ fn a_comparison_counts_what_moves() {
             desk: "d".into(),
             source: row.source.clone(),
             kind: row.kind.clone(),
-            id: row.id.clone(),
+            id: row.id.as_str().into(),
             clock: row.clock.clone(),
             ring: "due".into(),
             due: row.due,
