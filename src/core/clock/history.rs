@@ -127,7 +127,7 @@ impl History {
 
     /// Whether any clock on a kind of case looks at entries of this name.
     pub fn is_watched(&self, kind: Sym, name: Sym) -> bool {
-        self.clocks_on(kind).any(|clock| clock.relevance(name) != Relevance::None)
+        self.clocks_on(kind).any(|clock| clock.looks_at(name))
     }
 
     fn index(&mut self) {
@@ -196,6 +196,11 @@ fn relevance(versions: &[Version]) -> Vec<Relevance> {
 impl ClockHistory {
     pub(super) fn relevance(&self, name: Sym) -> Relevance {
         self.relevance.get(name.index()).copied().unwrap_or_default()
+    }
+
+    /// Whether any version looks at entries of this name.
+    pub fn looks_at(&self, name: Sym) -> bool {
+        self.relevance(name) != Relevance::None
     }
 
     /// Whether any version looks at attributes or deadlines.

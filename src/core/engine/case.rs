@@ -3,6 +3,8 @@
 //! Everything about a cycle is derived; what is remembered beside the timeline is which rings have fired, what was
 //! told of it last (W4). That a person excused one is an entry of the timeline.
 
+use smallvec::SmallVec;
+
 use crate::core::clock::{Cycle, State};
 use crate::core::model::{Sym, Timeline};
 use crate::core::time::Instant;
@@ -13,9 +15,17 @@ pub(super) struct Case {
     pub(super) source: Sym,
     pub(super) kind: Sym,
     pub(super) timeline: Timeline,
-    pub(super) cycles: Box<[Memory]>,
+    /// Most cases have one or two.
+    pub(super) cycles: SmallVec<[Memory; 2]>,
     /// Its entry in the timer queue; [`Instant::MAX`] for none.
     pub(super) wake: Instant,
+}
+
+impl Case {
+    /// Whether this is the case of that name.
+    pub(super) fn is(&self, source: Sym, kind: Sym, id: &str) -> bool {
+        self.source == source && self.kind == kind && self.timeline.is_of(id)
+    }
 }
 
 /// What is remembered of one cycle.
@@ -68,6 +78,11 @@ pub(super) enum Status {
 }
 
 impl Memory {
+    /// Whether only news can change anything about it.
+    pub(super) fn is_over(&self) -> bool {
+        self.told.is_none_or(|told| !told.is_open())
+    }
+
     pub(super) fn fired(&self, ring: Sym) -> Option<Fired> {
         self.fired.iter().find(|f| f.ring == ring).copied()
     }

@@ -239,7 +239,7 @@ proptest! {
             engine.observe(&seen.observation(), end());
         }
         let before = outcomes(&engine, end());
-        let case = engine.cases[0].as_deref_mut().expect("the case");
+        let case = engine.cases.get_mut(0).expect("the case");
         let mut footing = Footing::default();
         for clock in engine.history.clocks_on(case.kind) {
             engine.deriver.trace(clock, &case.timeline, &engine.symbols, end(), &mut footing);

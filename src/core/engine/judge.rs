@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::core::clock::{Cycle, Deriver, History, Ring, RingAt, State, Want};
+use crate::core::clock::{ClockHistory, Cycle, Deriver, History, Ring, RingAt, State, Want};
 use crate::core::engine::case::{Case, DueSecond, Fired, Memory, Status};
 use crate::core::engine::changes::{
     CaseKey, Cause, Changes, Crossing, CycleChange, CycleId, Remark, Retraction, RetractionReason, Verdict,
@@ -13,9 +13,30 @@ use crate::core::engine::changes::{
 use crate::core::model::{Sym, Symbols};
 use crate::core::time::{Instant, Span};
 
+/// What is new of the case in a step.
+#[derive(Clone, Copy)]
+pub(super) enum News<'a> {
+    /// Entries of these names.
+    Of(&'a [Sym]),
+    /// It may be anything.
+    Any,
+}
+
+impl News<'_> {
+    /// Whether there may be news for the clock.
+    fn concern(self, clock: &ClockHistory) -> bool {
+        match self {
+            News::Of(names) => names.iter().any(|name| clock.looks_at(*name)),
+            News::Any => true,
+        }
+    }
+}
+
 /// What a step is about.
 #[derive(Clone, Copy)]
-pub(super) struct Step {
+pub(super) struct Step<'a> {
+    /// What is new.
+    pub(super) news: News<'a>,
     /// Known up to here.
     pub(super) now: Instant,
     /// Crossings up to here are recorded. An observation stops one millisecond before now: what is due at this very
@@ -42,7 +63,7 @@ pub(super) struct Judge<'a> {
 
 impl Judge<'_> {
     /// Judges one case and sets its next wake-up.
-    pub(super) fn judge(&mut self, case: &mut Case, step: Step) {
+    pub(super) fn judge(&mut self, case: &mut Case, step: Step<'_>) {
         let watched = |name| self.history.is_watched(case.kind, name);
         // An entry that lay ahead counts from its instant on, and the case wakes then; the first snapshot, dated ahead,
         // from the start of the case (T7).
@@ -50,8 +71,12 @@ impl Judge<'_> {
         let first_counts_now = case.wake <= first_seen && first_seen <= step.now;
         let changed_from = if first_counts_now { Instant::MIN } else { step.changed_from.min(case.wake) };
         let mut wake = case.timeline.next_entry_after(step.now, watched).unwrap_or(Instant::MAX);
+        // An entry that begins to count now may be anybody's.
+        let entry_counts = case.wake <= step.now && case.timeline.has_entry_at(case.wake, step.now);
+        let news = if first_counts_now || entry_counts { News::Any } else { step.news };
         let mut cycles = SmallVec::<[Cycle<'_>; 2]>::new();
-        let mut memories = std::mem::take(&mut case.cycles).into_vec();
+        let mut memories = std::mem::take(&mut case.cycles);
+        let mut begun = SmallVec::<[Memory; 4]>::new();
         let known = memories.len();
         // Which of the known cycles were found again; few cases have more than 64.
         let mut found = SmallVec::<[bool; 64]>::from_elem(false, known);
@@ -59,17 +84,23 @@ impl Judge<'_> {
         let mut next = 0;
         let history = self.history;
         for clock in history.clocks_on(case.kind) {
+            // Time alone changes only what is open.
+            if !news.concern(clock) && memories.iter().all(|m| m.clock != clock.name || m.is_over()) {
+                for (found, memory) in found.iter_mut().zip(&memories) {
+                    *found |= memory.clock == clock.name;
+                }
+                continue;
+            }
             cycles.clear();
             let mut places = SmallVec::<[Option<usize>; 2]>::new();
             let want = |key, next_start: Option<Instant>| {
                 let is_same = |m: &Memory| m.key == key && m.clock == clock.name;
-                let expected = memories[..known].get(next).filter(|m| is_same(m)).map(|_| next);
-                let place = expected.or_else(|| memories[..known].iter().position(is_same));
+                let expected = memories.get(next).filter(|m| is_same(m)).map(|_| next);
+                let place = expected.or_else(|| memories.iter().position(is_same));
                 if let Some(place) = place {
                     next = place + 1;
                     found[place] = true;
-                    let memory = &memories[place];
-                    let is_told = memory.told.is_some_and(|told| !told.is_open());
+                    let is_told = memories[place].told.is_some_and(|told| !told.is_open());
                     if is_told && next_start.is_some_and(|start| start < changed_from) {
                         return Want::Skip;
                     }
@@ -79,21 +110,25 @@ impl Judge<'_> {
             };
             self.deriver.derive(clock, &case.timeline, self.symbols, step.now, want, &mut cycles);
             for (cycle, place) in cycles.iter().zip(places) {
-                let (place, attached) = match place {
-                    Some(place) => (place, false),
+                match place {
+                    Some(place) => self.cycle(case, cycle, &mut memories[place], false, step, &mut wake),
                     None => {
-                        memories.push(self.begin(case, cycle));
-                        (memories.len() - 1, true)
+                        let mut memory = self.begin(case, cycle);
+                        self.cycle(case, cycle, &mut memory, true, step, &mut wake);
+                        begun.push(memory);
                     }
-                };
-                self.cycle(case, cycle, &mut memories[place], attached, step, &mut wake);
+                }
             }
         }
         if found.contains(&false) {
             let mut found = found.into_iter();
             memories.retain_mut(|memory| found.next().unwrap_or(true) || self.vanished(case, memory, step));
         }
-        case.cycles = memories.into_boxed_slice();
+        if !begun.is_empty() {
+            memories.reserve_exact(begun.len());
+            memories.append(&mut begun);
+        }
+        case.cycles = memories;
         case.wake = wake;
     }
 
@@ -133,7 +168,7 @@ impl Judge<'_> {
         cycle: &Cycle<'_>,
         memory: &mut Memory,
         attached: bool,
-        step: Step,
+        step: Step<'_>,
         wake: &mut Instant,
     ) {
         if memory.told != Some(cycle.state) {
@@ -183,7 +218,7 @@ impl Judge<'_> {
         cycle: &Cycle<'_>,
         memory: &mut Memory,
         attached: bool,
-        step: Step,
+        step: Step<'_>,
         wake: &mut Instant,
     ) {
         for ring in cycle.rings() {
@@ -239,7 +274,14 @@ impl Judge<'_> {
         }
     }
 
-    fn verdict(&self, cycle: &Cycle<'_>, ring: &Ring, at: Instant, attached: bool, step: Step) -> Verdict {
+    fn verdict(
+        &self,
+        cycle: &Cycle<'_>,
+        ring: &Ring,
+        at: Instant,
+        attached: bool,
+        step: Step<'_>,
+    ) -> Verdict {
         let cause = if attached && at < step.now { Cause::Attach } else { Cause::Time };
         // H9: a reload attaches what it brings, and what it moves to before itself.
         let is_late =
@@ -267,7 +309,7 @@ impl Judge<'_> {
         arm: u8,
         at: Instant,
         verdict: Verdict,
-        step: Step,
+        step: Step<'_>,
     ) {
         let id = self.id(case, cycle.clock, cycle.key);
         self.changes.crossings.push(Crossing {
@@ -284,7 +326,7 @@ impl Judge<'_> {
 
     /// A late or corrected entry, or a reload, shows that the cycle never was. Answers whether it is still to be
     /// remembered.
-    fn vanished(&mut self, case: &Case, memory: &mut Memory, step: Step) -> bool {
+    fn vanished(&mut self, case: &Case, memory: &mut Memory, step: Step<'_>) -> bool {
         self.altered |= memory.told.is_some() || !memory.overdue || !memory.retracted;
         let cycle = self.id(case, memory.clock, memory.key);
         if memory.overdue && !memory.retracted {
@@ -321,7 +363,7 @@ impl Judge<'_> {
 }
 
 /// How late a ring is, from the instant that it speaks of: due itself for `due`.
-fn late(cycle: &Cycle<'_>, ring: &Ring, at: Instant, step: Step) -> Span {
+fn late(cycle: &Cycle<'_>, ring: &Ring, at: Instant, step: Step<'_>) -> Span {
     match (ring.at, cycle.due) {
         (RingAt::Due, Some(due)) => step.now.since(due),
         _ => step.now.since(at),

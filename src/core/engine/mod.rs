@@ -13,6 +13,7 @@
 //! [`Engine::advance`], so that everything observed at one instant is in before anybody is rung.
 
 mod case;
+mod cases;
 mod changes;
 #[cfg(test)]
 mod crowded;
@@ -38,16 +39,17 @@ mod timers;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use crate::core::calendar::Era;
 use crate::core::clock::{Cycle, Deriver, History, Policy, PolicyConfig, ReloadMode, State, Want};
-use crate::core::model::{Footing, MergeScratch, Observation, Scalar, Sym, Symbols, Timeline, hash64};
+use crate::core::model::{Footing, MergeScratch, Observation, Scalar, Sym, Symbols, Timeline};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 
 use case::Case;
-use judge::{Judge, Step, case_key, outrank};
+use cases::Cases;
+use judge::{Judge, News, Step, case_key, outrank};
 use timers::Timers;
 
 pub use changes::{
@@ -65,10 +67,7 @@ pub struct Engine {
     era: Era,
     symbols: Symbols,
     history: History,
-    cases: Vec<Option<Box<Case>>>,
-    free: Vec<u32>,
-    /// The cases by name: a digest of it, and the number.
-    index: HashTable<(u32, u32)>,
+    cases: Cases,
     timers: Timers,
     now: Instant,
     uncovered: BTreeSet<(Arc<str>, i16)>,
@@ -76,7 +75,7 @@ pub struct Engine {
     scratch: MergeScratch,
     /// The source and kind of the last observation.
     last_names: Option<(Sym, Sym)>,
-    /// When restored cases are to find their next wake-up.
+    /// The earliest wake-up of a case that was restored and is to find its next one.
     restored_at: Option<Instant>,
 }
 
@@ -167,9 +166,7 @@ impl Engine {
             era,
             symbols,
             history: History::new(Arc::new(policy)),
-            cases: Vec::new(),
-            free: Vec::new(),
-            index: HashTable::new(),
+            cases: Cases::default(),
             timers: Timers::default(),
             now: Instant::MIN,
             uncovered: BTreeSet::new(),
@@ -202,7 +199,7 @@ impl Engine {
 
     /// How many cases it holds.
     pub fn case_count(&self) -> usize {
-        self.cases.len() - self.free.len()
+        self.cases.count()
     }
 
     /// Takes in what a source says of a case.
@@ -217,8 +214,8 @@ impl Engine {
             }
         };
         let number = self.find_or_insert(source, kind, &observation.id);
-        let Some(case) = self.cases[number as usize].as_deref_mut() else { return changes };
-        let first_seen = case.timeline.first_seen();
+        let Some(case) = self.cases.get_mut(number) else { return changes };
+        let (first_seen, wake) = (case.timeline.first_seen(), case.wake);
         changes.merge = case.timeline.merge(observation, now, &mut self.symbols, &mut self.scratch);
         let is_older = case.timeline.first_seen() != first_seen;
         let is_full = case.timeline.is_full();
@@ -235,8 +232,13 @@ impl Engine {
         if watched || is_older {
             let changed_from = if is_older { Instant::MIN } else { self.scratch.changed_from() };
             let until = now - Span::MILLISECOND;
-            let step = Step { now, until, changed_from, reason: RetractionReason::LateEntry };
+            let is_restored = self.restored_at.is_some_and(|at| at <= wake);
+            let scratch = std::mem::take(&mut self.scratch);
+            let anything = is_older || is_full || is_restored;
+            let news = if anything { News::Any } else { News::Of(scratch.changed()) };
+            let step = Step { news, now, until, changed_from, reason: RetractionReason::LateEntry };
             self.judge(number, step, &mut changes);
+            self.scratch = scratch;
             outrank(&mut changes.crossings);
         }
         changes
@@ -249,17 +251,18 @@ impl Engine {
         while let Some((_, number)) = self.timers.first_until(now) {
             let first = changes.crossings.len();
             let (mut turns, mut altered) = (0, false);
-            let restored = |case: &Case| self.restored_at == Some(case.wake);
-            let restored = self.cases[number as usize].as_deref().is_some_and(restored);
+            let restored = |case: &Case| self.restored_at.is_some_and(|at| at <= case.wake);
+            let restored = self.cases.get(number).is_some_and(restored);
             // Instants in order: every wake-up of the case is judged as of its own instant, so that one long step
             // records what many small ones would (L7); only the last is as of now.
             loop {
-                let wake = self.cases[number as usize].as_deref().map_or(Instant::MAX, |c| c.wake);
+                let wake = self.cases.get(number).map_or(Instant::MAX, |c| c.wake);
                 if wake > now {
                     break;
                 }
                 let reason = RetractionReason::LateEntry;
-                let step = Step { now: wake, until: wake, changed_from: wake, reason };
+                let news = if restored { News::Any } else { News::Of(&[]) };
+                let step = Step { news, now: wake, until: wake, changed_from: wake, reason };
                 altered |= self.judge(number, step, &mut changes);
                 turns += 1;
             }
@@ -317,27 +320,27 @@ impl Engine {
 
     /// A case by number.
     pub fn view(&self, number: CaseNumber) -> Option<CaseView<'_>> {
-        let case = self.cases.get(number.0 as usize)?.as_deref()?;
+        let case = self.cases.get(number.0)?;
         Some(CaseView { engine: self, case })
     }
 
     /// Every case in memory, in no meaningful order.
     pub fn views(&self) -> impl Iterator<Item = CaseView<'_>> {
-        self.cases.iter().filter_map(|c| Some(CaseView { engine: self, case: c.as_deref()? }))
+        self.cases.iter().map(|case| CaseView { engine: self, case })
     }
 
     /// Lets cases leave memory in which nothing is open and nothing has happened since `before`; the store has their
     /// rows, and [`Engine::restore`] brings one back. Answers how many left.
     pub fn forget_settled(&mut self, before: Instant) -> usize {
         let mut forgotten = 0;
-        for number in 0..self.cases.len() {
-            let settled = self.cases[number].as_deref().is_some_and(|case| {
+        for number in 0..self.cases.numbers() {
+            let settled = self.cases.get(number).is_some_and(|case| {
                 case.wake == Instant::MAX
                     && case.timeline.last_change().is_none_or(|t| t < before)
                     && case.cycles.iter().all(|m| !m.told.is_some_and(State::is_open))
             });
             if settled {
-                self.remove(number as u32);
+                self.remove(number);
                 forgotten += 1;
             }
         }
@@ -378,58 +381,31 @@ impl Engine {
     }
 
     fn find(&self, source: Sym, kind: Sym, id: &str) -> Option<u32> {
-        let digest = digest(source, kind, id);
-        let same = |(d, n): &(u32, u32)| {
-            *d == digest
-                && self.cases[*n as usize]
-                    .as_deref()
-                    .is_some_and(|c| c.source == source && c.kind == kind && c.timeline.is_of(id))
-        };
-        self.index.find(spread(digest), same).map(|(_, n)| *n)
+        self.cases.find(source, kind, id)
     }
 
     fn find_or_insert(&mut self, source: Sym, kind: Sym, id: &str) -> u32 {
-        match self.find(source, kind, id) {
+        match self.cases.find_anew(source, kind, id) {
             Some(number) => number,
-            None => self.insert(Case {
+            None => self.cases.insert(Case {
                 source,
                 kind,
                 timeline: Timeline::new(id),
-                cycles: Box::default(),
+                cycles: SmallVec::new(),
                 wake: Instant::MAX,
             }),
         }
     }
 
-    fn insert(&mut self, case: Case) -> u32 {
-        let digest = digest(case.source, case.kind, case.timeline.id());
-        let number = match self.free.pop() {
-            Some(number) => {
-                self.cases[number as usize] = Some(Box::new(case));
-                number
-            }
-            None => {
-                self.cases.push(Some(Box::new(case)));
-                (self.cases.len() - 1) as u32
-            }
-        };
-        self.index.insert_unique(spread(digest), (digest, number), |(d, _)| spread(*d));
-        number
-    }
-
     fn remove(&mut self, number: u32) {
-        let Some(case) = self.cases[number as usize].take() else { return };
-        self.timers.cancel(case.wake, number);
-        let digest = digest(case.source, case.kind, case.timeline.id());
-        if let Ok(entry) = self.index.find_entry(spread(digest), |(_, n)| *n == number) {
-            entry.remove();
+        if let Some(case) = self.cases.remove(number) {
+            self.timers.cancel(case.wake, number);
         }
-        self.free.push(number);
     }
 
     /// Judges a case. Answers whether what is remembered of it is another thing now.
-    fn judge(&mut self, number: u32, step: Step, changes: &mut Changes) -> bool {
-        let Some(mut case) = self.cases[number as usize].take() else { return false };
+    fn judge(&mut self, number: u32, step: Step<'_>, changes: &mut Changes) -> bool {
+        let Some(case) = self.cases.get_mut(number) else { return false };
         let before = case.wake;
         let mut judge = Judge {
             key: None,
@@ -440,17 +416,16 @@ impl Engine {
             changes,
             altered: false,
         };
-        judge.judge(&mut case, step);
+        judge.judge(case, step);
         let altered = judge.altered;
         self.timers.rearm(before, case.wake, number);
-        self.cases[number as usize] = Some(case);
         altered
     }
 
     /// Drops the oldest entries of a case that has too many, and forgets the cycles that went with them: what was told of
     /// those stands. Answers how many entries were dropped.
     fn make_room(&mut self, number: u32, now: Instant) -> u32 {
-        let Some(mut case) = self.cases[number as usize].take() else { return 0 };
+        let Some(case) = self.cases.get_mut(number) else { return 0 };
         let mut trace = |timeline: &Timeline| {
             let mut footing = Footing::default();
             for clock in self.history.clocks_on(case.kind) {
@@ -466,11 +441,9 @@ impl Engine {
         let dropped = case.timeline.make_room(&before, now, &self.symbols);
         if case.timeline.dropped_until() != known_until {
             let (before, after) = (names(&before), names(&trace(&case.timeline)));
-            let mut memories = std::mem::take(&mut case.cycles).into_vec();
-            memories.retain(|m| !before.contains(&(m.clock, m.key)) || after.contains(&(m.clock, m.key)));
-            case.cycles = memories.into_boxed_slice();
+            case.cycles.retain(|m| !before.contains(&(m.clock, m.key)) || after.contains(&(m.clock, m.key)));
+            case.cycles.shrink_to_fit();
         }
-        self.cases[number as usize] = Some(case);
         dropped
     }
 
@@ -495,23 +468,12 @@ impl Engine {
             .find(|c| c.clock == clock_name && start.is_none_or(|start| c.start == start))
             .map(|c| c.key)
             .ok_or_else(no_such)?;
-        let case = self.cases[number as usize].as_deref_mut().ok_or(Refused::NoSuchCase)?;
+        let case = self.cases.get_mut(number).ok_or(Refused::NoSuchCase)?;
         case.timeline.excuse(clock_name, wanted, now);
         changes.cases.push(CaseNumber(number));
         let (until, reason) = (now - Span::MILLISECOND, RetractionReason::LateEntry);
-        self.judge(number, Step { now, until, changed_from: Instant::MIN, reason }, changes);
+        self.judge(number, Step { news: News::Any, now, until, changed_from: Instant::MIN, reason }, changes);
         outrank(&mut changes.crossings);
         Ok(())
     }
-}
-
-fn digest(source: Sym, kind: Sym, id: &str) -> u32 {
-    let names = ((source.index() as u64) << 32) | kind.index() as u64;
-    let wide = hash64(id.as_bytes()) ^ names.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (wide ^ (wide >> 32)) as u32
-}
-
-/// The table takes its place from the low bits and its tag from the high ones.
-fn spread(digest: u32) -> u64 {
-    u64::from(digest).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::core::clock::{Deriver, Epoch, History, Policy, PolicyConfig, ReloadMode, State, Want};
 use crate::core::engine::changes::{CaseNumber, Changes, CycleId, Refused, RetractionReason};
-use crate::core::engine::judge::{Step, case_key, outrank};
+use crate::core::engine::judge::{News, Step, case_key, outrank};
 use crate::core::engine::{Case, Engine};
 use crate::core::problem::{Problems, Severity};
 use crate::core::time::{Instant, Span};
@@ -80,7 +80,7 @@ impl Engine {
         trial.push(Epoch { from: now, mode, since, policy });
         let mut difference = ReloadDifference::default();
         let mut deriver = Deriver::default();
-        for case in self.cases.iter().filter_map(|c| c.as_deref()) {
+        for case in self.cases.iter() {
             self.compare(case, &trial, now, &mut deriver, &mut difference);
         }
         difference
@@ -156,20 +156,20 @@ impl Engine {
         }
         let policy = self.compile(policy, now)?;
         self.history.push(Epoch { from: now, mode, since, policy });
-        let first_seen = self.cases.iter().filter_map(|c| c.as_deref()).map(|c| c.timeline.oldest());
+        let first_seen = self.cases.iter().map(|c| c.timeline.oldest());
         self.history.prune(first_seen.min().unwrap_or(now).min(now - LATEST_NEWS));
         let until = now - Span::MILLISECOND;
         // R1: what has ended stays as it was, unless it is to be judged again.
         let changed_from = if mode == ReloadMode::Rejudge { Instant::MIN } else { now };
-        let step = Step { now, until, changed_from, reason: RetractionReason::Reload };
-        for number in 0..self.cases.len() as u32 {
+        let step = Step { news: News::Any, now, until, changed_from, reason: RetractionReason::Reload };
+        for number in 0..self.cases.numbers() {
             let first = changes.crossings.len();
             let told = changes.cycles.len() + changes.retractions.len() + first;
-            let wake = self.cases[number as usize].as_deref().map(|c| c.wake);
+            let wake = self.cases.get(number).map(|c| c.wake);
             self.judge(number, step, changes);
             outrank(&mut changes.crossings[first..]);
             let after = changes.cycles.len() + changes.retractions.len() + changes.crossings.len();
-            if after > told || self.cases[number as usize].as_deref().map(|c| c.wake) != wake {
+            if after > told || self.cases.get(number).map(|c| c.wake) != wake {
                 changes.cases.push(CaseNumber(number));
             }
         }

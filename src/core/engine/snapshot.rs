@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::core::calendar::Era;
 use crate::core::clock::{Epoch, History, Policy, PolicyConfig, ReloadMode, State};
@@ -138,7 +139,7 @@ impl Engine {
     /// The row of a case, to be kept in the commit of the step that named it in
     /// [`super::Changes::cases`]. `None` when the case is no longer in memory.
     pub fn row(&self, number: CaseNumber) -> Option<CaseRow> {
-        self.cases.get(number.0 as usize)?.as_deref().map(|case| self.row_of(case))
+        self.cases.get(number.0).map(|case| self.row_of(case))
     }
 
     fn row_of(&self, case: &Case) -> CaseRow {
@@ -180,12 +181,12 @@ impl Engine {
         if let Some(known) = self.find(case.source, case.kind, &row.id) {
             self.remove(known);
         }
-        let number = self.insert(case);
+        let number = self.cases.insert(case);
         // The next wake-up is derived like everything else, as of the last instant the engine knew.
-        if let Some(case) = self.cases[number as usize].as_deref_mut() {
+        if let Some(case) = self.cases.get_mut(number) {
             case.wake = self.now;
         }
-        self.restored_at = Some(self.now);
+        self.restored_at = Some(self.restored_at.map_or(self.now, |at| at.min(self.now)));
         self.timers.rearm(Instant::MAX, self.now, number);
         Ok(CaseNumber(number))
     }
@@ -193,7 +194,7 @@ impl Engine {
     fn case_of(&mut self, row: &CaseRow) -> Result<Case, Refused> {
         let mut name = |text: &str| self.symbols.intern(text).ok_or(Refused::TooManyNames);
         let (source, kind) = (name(&row.source)?, name(&row.kind)?);
-        let mut cycles = Vec::with_capacity(row.cycles.len());
+        let mut cycles = SmallVec::with_capacity(row.cycles.len());
         for saved in &row.cycles {
             let told = match saved.told {
                 GONE => None,
@@ -217,13 +218,12 @@ impl Engine {
         let first_seen = Instant::from_millis(row.first_seen);
         let timeline = Timeline::load(&row.id, first_seen, &row.entries, &mut self.symbols)
             .ok_or_else(|| unreadable(format!("case {} has an entry that cannot be read", row.id)))?;
-        Ok(Case { source, kind, timeline, cycles: cycles.into_boxed_slice(), wake: Instant::MAX })
+        Ok(Case { source, kind, timeline, cycles, wake: Instant::MAX })
     }
 
     /// The whole desk.
     pub fn save(&self) -> Snapshot {
-        let mut cases: Vec<CaseRow> =
-            self.cases.iter().filter_map(|c| c.as_deref()).map(|c| self.row_of(c)).collect();
+        let mut cases: Vec<CaseRow> = self.cases.iter().map(|c| self.row_of(c)).collect();
         cases.sort_by(|a, b| (&a.source, &a.kind, &a.id).cmp(&(&b.source, &b.kind, &b.id)));
         Snapshot { cases, ..self.outline() }
     }
@@ -300,9 +300,7 @@ impl Engine {
             era,
             symbols,
             history,
-            cases: Vec::with_capacity(snapshot.cases.len()),
-            free: Vec::new(),
-            index: hashbrown::HashTable::with_capacity(snapshot.cases.len()),
+            cases: super::Cases::with_capacity(snapshot.cases.len()),
             timers: Timers::default(),
             now: Instant::from_millis(snapshot.now),
             uncovered: snapshot.uncovered.iter().map(|(c, y)| (Arc::from(c.as_str()), *y)).collect(),
