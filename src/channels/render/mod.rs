@@ -210,6 +210,50 @@ impl Templates {
         self.languages.get(name)
     }
 
+    /// The text with as many items as fit, each with everything; or with one item and as much of it as fits.
+    fn fitting(&self, set: &Set, letter: &Letter<'_>, limit: usize) -> Result<Option<Body>, RenderFault> {
+        let make = |fit: Fit| -> Result<Body, RenderFault> {
+            Ok(with_data(self.attempt(set, letter, fit)?, letter, Some(set), fit))
+        };
+        let mut body = make(Fit::whole(letter.items.len().max(1)))?;
+        if size(&body) <= limit {
+            return Ok(Some(body));
+        }
+        // A text grows evenly with its items: each look lands near the last item that fits. One item less at a time, a
+        // digest of hundreds took seconds.
+        let (mut best, mut fits, mut over) = (None, (0, 0), (letter.items.len().max(1), size(&body)));
+        for look in 0.. {
+            let between = over.0 - fits.0;
+            if between <= 1 {
+                break;
+            }
+            // Where items differ much, halves come to an end.
+            let share = match look {
+                0..6 => between.saturating_mul(limit - fits.1) / (over.1 - fits.1).max(1),
+                _ => between / 2,
+            };
+            let items = (fits.0 + share).clamp(fits.0 + 1, over.0 - 1);
+            body = make(Fit::whole(items))?;
+            match size(&body) {
+                size if size <= limit => {
+                    fits = (items, size);
+                    best = Some(body);
+                }
+                size => over = (items, size),
+            }
+        }
+        if best.is_some() {
+            return Ok(best);
+        }
+        for fit in Fit::STEPS {
+            body = make(fit)?;
+            if size(&body) <= limit {
+                return Ok(Some(body));
+            }
+        }
+        Ok(None)
+    }
+
     fn attempt(&self, set: &Set, letter: &Letter<'_>, fit: Fit) -> Result<Body, RenderFault> {
         let family = family(letter);
         let form = Form::of(letter.card.class);
@@ -263,11 +307,8 @@ impl Renderer for Templates {
         let set = self.set(letter.language);
         let limit = letter.card.body_limit.unwrap_or(LONGEST).min(LONGEST);
         if let Some(set) = set.filter(|_| !letter.minimal) {
-            for fit in Fit::steps(letter.items.len()) {
-                let body = with_data(self.attempt(set, letter, fit)?, letter, Some(set), fit);
-                if size(&body) <= limit {
-                    return Ok(body);
-                }
+            if let Some(body) = self.fitting(set, letter, limit)? {
+                return Ok(body);
             }
         }
         // Too long for every way of cutting it at items, or asked for: the minimal text.

@@ -26,15 +26,14 @@ impl Fit {
     /// As little as a text can say.
     pub(super) const LEAST: Fit = Fit { items: 1, facts: 0, chars: 40 };
 
-    /// From everything to as little as possible: items go first, then facts.
-    pub(super) fn steps(items: usize) -> impl Iterator<Item = Fit> {
-        let whole = (1..=items.max(1)).rev().map(|items| Fit { items, facts: 12, chars: 160 });
-        whole.chain([
-            Fit { items: 1, facts: 12, chars: 40 },
-            Fit { items: 1, facts: 3, chars: 40 },
-            Fit::LEAST,
-        ])
+    /// So many items, with everything that is told of each.
+    pub(super) fn whole(items: usize) -> Fit {
+        Fit { items, facts: 12, chars: 160 }
     }
+
+    /// Where not even one item with everything fits: from there to as little as possible.
+    pub(super) const STEPS: [Fit; 3] =
+        [Fit { items: 1, facts: 12, chars: 40 }, Fit { items: 1, facts: 3, chars: 40 }, Fit::LEAST];
 }
 
 /// The names of a template.
