@@ -146,7 +146,10 @@ impl Bench {
                 .unwrap_or_default();
             let Ok(acked) = acked.parse::<jiff::Timestamp>() else { continue };
             let mut rows = store
-                .prepare_cached("SELECT kind, at FROM audit WHERE incident = ?1 AND at >= ?2")
+                .prepare_cached(
+                    "SELECT kind, at FROM (SELECT body, kind, incident, at FROM audit ORDER BY seq DESC LIMIT 5000) \
+                     WHERE incident = ?1 AND at >= ?2",
+                )
                 .expect("sql");
             let rows = rows.query_map(rusqlite::params![id, acked.as_millisecond()], |r| {
                 Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)?))

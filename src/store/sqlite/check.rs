@@ -150,6 +150,9 @@ pub(super) fn verify(conn: &mut Connection, desk: &str) -> Result<Verified, Read
     if mismatch.is_none() {
         mismatch = unreadable_row(&tx, no)?;
     }
+    if mismatch.is_none() {
+        mismatch = lost_child(&tx, no)?;
+    }
     for invariant in INVARIANTS {
         if mismatch.is_some() {
             break;
@@ -179,9 +182,8 @@ fn walk(conn: &Connection, desk: &str, no: i64) -> Result<(u64, Head, Option<Str
         }
         head = Head { seq: last_seq.unsigned_abs(), digest: row.get(2)? };
     }
-    let mut statement = conn.prepare(
-        "SELECT seq, body, digest, at, kind, incident, notice, message, cause FROM audit WHERE desk = ?1 ORDER BY seq",
-    )?;
+    let mut statement =
+        conn.prepare("SELECT seq, body, digest, at FROM audit WHERE desk = ?1 ORDER BY seq")?;
     let mut found = statement.query([no])?;
     let mut records = 0;
     while let Some(row) = found.next()? {
@@ -194,7 +196,9 @@ fn walk(conn: &Connection, desk: &str, no: i64) -> Result<(u64, Head, Option<Str
             next.walk(seq.unsigned_abs(), body.as_bytes(), &digest)?;
             let record: AuditRecord =
                 serde_json::from_str(&body).map_err(|e| format!("audit record {seq} cannot be read: {e}"))?;
-            if !columns_agree(&record, row).map_err(unreadable)? {
+            if row.get::<_, i64>(3).map_err(unreadable)? != record.at.as_millis()
+                || record.seq != seq.unsigned_abs()
+            {
                 return Err(format!("the columns of audit record {seq} differ from the record"));
             }
             Ok(next)
@@ -208,17 +212,6 @@ fn walk(conn: &Connection, desk: &str, no: i64) -> Result<(u64, Head, Option<Str
     Ok((records, head, None))
 }
 
-fn columns_agree(record: &AuditRecord, row: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
-    let text = |i: usize| row.get::<_, Option<String>>(i);
-    Ok(row.get::<_, i64>(0)?.unsigned_abs() == record.seq
-        && row.get::<_, i64>(3)? == record.at.as_millis()
-        && row.get::<_, String>(4)? == record.kind
-        && text(5)? == record.incident
-        && text(6)? == record.notice
-        && text(7)? == record.message
-        && text(8)? == record.cause)
-}
-
 /// The first row whose sum does not fit.
 fn altered_row(conn: &Connection, desk: &str, no: i64) -> rusqlite::Result<Option<String>> {
     for table in Table::ALL {
@@ -229,6 +222,29 @@ fn altered_row(conn: &Connection, desk: &str, no: i64) -> rusqlite::Result<Optio
                 let id = id.replace('\0', "/");
                 return Ok(Some(format!("the row {id} of {} was altered", table.word())));
             }
+        }
+    }
+    Ok(None)
+}
+
+/// The first row whose number of the row it belongs to is another's: whoever asks for the children would not find it.
+fn lost_child(conn: &Connection, no: i64) -> rusqlite::Result<Option<String>> {
+    for table in Table::ALL {
+        let Some(kin) = rows::kin_of(table) else { continue };
+        let belongs = match table {
+            Table::Attempt => "rtrim(rtrim(c.id, '0123456789'), '/')",
+            _ => "c.parent",
+        };
+        let sql = format!(
+            "SELECT 'the row ' || c.id || ' of {} is not kept with what it belongs to' \
+             FROM {} c JOIN {} p ON p.desk = c.desk AND p.id = {belongs} \
+             WHERE c.desk = ?1 AND c.kin NOT IN (p.nr, ?1 << 40) LIMIT 1",
+            table.word(),
+            rows::name(table),
+            rows::name(kin)
+        );
+        if let Some(what) = first(conn, &sql, no)? {
+            return Ok(Some(what));
         }
     }
     Ok(None)

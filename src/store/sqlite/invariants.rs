@@ -20,7 +20,8 @@ impl Invariant {
     pub(super) fn query(&self) -> String {
         let causes = words(Cause::ALL.iter().map(|cause| cause.word()));
         let terminal = words(MessageState::ALL.iter().filter(|s| s.is_terminal()).map(|s| s.word()));
-        format!("{SEALED} {}", self.query.replace("{causes}", &causes).replace("{terminal}", &terminal))
+        let query = self.query.replace("{causes}", &causes).replace("{terminal}", &terminal);
+        format!("{SEALED}, {ALARMS} {query}")
     }
 }
 
@@ -32,6 +33,10 @@ fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
 /// The instant up to which the audit was dropped, in ms; far back where nothing was.
 const SEALED: &str =
     "WITH sealed(at) AS (SELECT coalesce(max(last_at), -9e18) FROM audit_seal WHERE desk = ?1)";
+
+/// The local alarms that the audit tells of: few, and looked for by every incident and notice that nobody was told of.
+const ALARMS: &str = "alarm(incident, notice) AS MATERIALIZED ( \
+    SELECT incident, notice FROM audit WHERE desk = ?1 AND kind = 'alarm.local')";
 
 /// All of them, in the order of the specification.
 pub static INVARIANTS: &[Invariant] = &[
@@ -45,11 +50,10 @@ pub static INVARIANTS: &[Invariant] = &[
                 WHERE i.desk = ?1 AND i.state <> 'resolved' AND i.body ->> '$.level' >= 1 \
                   AND i.body ->> '$.silenced' IS NULL AND i.body ->> '$.folded' IS NULL \
                   AND i.body ->> '$.storm' IS NULL AND coalesce(i.body ->> '$.owed', 0) = 0 \
-                  AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.desk = i.desk AND n.parent = i.id \
+                  AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.kin IN (i.nr, i.desk << 40) AND n.parent = i.id \
                       AND n.body ->> '$.episode' = i.body ->> '$.episode' \
                       AND n.body ->> '$.level' >= i.body ->> '$.level') \
-                  AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.desk = i.desk AND a.incident = i.id \
-                      AND a.kind = 'alarm.local') \
+                  AND NOT EXISTS (SELECT 1 FROM alarm a WHERE a.incident = i.id) \
                 ORDER BY i.id LIMIT 1",
     },
     Invariant {
@@ -61,8 +65,8 @@ pub static INVARIANTS: &[Invariant] = &[
                   AND unixepoch(n.body ->> '$.planned_at') * 1000 > sealed.at \
                   AND NOT EXISTS (SELECT 1 FROM incident d WHERE d.desk = n.desk \
                       AND d.body ->> '$.family' = 'delivery.dead' AND d.body ->> '$.generation' = n.id) \
-                  AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.desk = n.desk AND a.incident = n.parent \
-                      AND a.kind = 'alarm.local' AND (a.notice IS NULL OR a.notice = n.id)) \
+                  AND NOT EXISTS (SELECT 1 FROM alarm a WHERE a.incident = n.parent \
+                      AND (a.notice IS NULL OR a.notice = n.id)) \
                 ORDER BY n.id LIMIT 1",
     },
     Invariant {
@@ -71,7 +75,7 @@ pub static INVARIANTS: &[Invariant] = &[
         query: "SELECT 'notice ' || t.id || ' tells of the dead notice ' || n.id || ' on the lane that is dead' \
                 FROM incident d \
                 JOIN notice n ON n.desk = d.desk AND n.id = d.body ->> '$.generation' \
-                JOIN notice t ON t.desk = d.desk AND t.parent = d.id \
+                JOIN notice t ON t.kin IN (d.nr, d.desk << 40) AND t.parent = d.id \
                 WHERE d.desk = ?1 AND d.body ->> '$.family' = 'delivery.dead' \
                   AND coalesce(t.body ->> '$.purpose', '') NOT IN ('cleared', 'corrected') AND EXISTS ( \
                     SELECT 1 FROM json_each(n.body, '$.waves') a, json_each(a.value) x, \
@@ -93,10 +97,11 @@ pub static INVARIANTS: &[Invariant] = &[
     Invariant {
         id: "I4",
         sentence: "every message that ended has exactly one audit record of that end",
-        query: ", ended(id, count) AS MATERIALIZED ( \
+        query: ", told(message, seq, change) AS MATERIALIZED ( \
+                  SELECT message, seq, body ->> '$.change' FROM audit WHERE desk = ?1 AND kind = 'message.ended'), \
+                ended(id, count) AS MATERIALIZED ( \
                   SELECT m.id, count(a.seq) FROM message m JOIN sealed \
-                  LEFT JOIN audit a ON a.desk = m.desk AND a.message = m.id AND a.kind = 'message.ended' \
-                      AND a.body ->> '$.change' LIKE '% → ' || m.state || ' %' \
+                  LEFT JOIN told a ON a.message = m.id AND a.change LIKE '% → ' || m.state || ' %' \
                   WHERE m.desk = ?1 AND m.state IN ({terminal}) \
                     AND unixepoch(m.body ->> '$.planned_at') * 1000 > sealed.at \
                   GROUP BY m.id) \

@@ -3,6 +3,7 @@
 //! What is asked goes into a bounded line in the order of the calls; the writer makes one commit of all that waits.
 //! Opening and closing block, as they must: open before the runtime is busy.
 
+mod about;
 mod backup;
 mod check;
 mod disk;
@@ -189,12 +190,27 @@ impl Store for SqliteStore {
         })
     }
 
-    fn load(&self, desk: &Arc<str>, tables: &[Table], mut each: Each) -> Task<'_, u64> {
+    fn load(&self, desk: &Arc<str>, tables: &[Table], each: Each) -> Task<'_, u64> {
         let (desk, tables, path) = (desk.clone(), tables.to_vec(), self.path.clone());
         let altered = self.readers.altered.clone();
-        Box::pin(self.readers.ask(self.path.clone(), move |conn| {
-            reader::load(conn, &path, &desk, &tables, &mut each, &altered)
-        }))
+        let (hand, take) = reader::taker(each);
+        Box::pin(async move {
+            let taking = self.spawn("store-load".to_owned(), take)?;
+            let read = move |conn: &mut rusqlite::Connection| {
+                let read = reader::load(conn, &path, &desk, &tables, &hand, &altered);
+                drop(hand);
+                // What was handed over is taken in before anybody is told that it was.
+                let taken = taking.join().is_ok();
+                match read {
+                    Ok(_) if !taken => Err(reader::ReadError::Told(StoreError::Other {
+                        place: path.display().to_string(),
+                        reason: "the question failed within".to_owned(),
+                    })),
+                    read => read,
+                }
+            };
+            self.readers.ask(self.path.clone(), read).await
+        })
     }
 
     fn rows(&self, desk: &Arc<str>, query: RowQuery) -> Task<'_, Vec<Stored>> {

@@ -46,7 +46,8 @@ impl Default for SqliteOptions {
             ballast_bytes: 16 << 20,
             busy_timeout: Duration::from_secs(5),
             readers: 2,
-            cache_bytes: 32 << 20,
+            // Most of what a commit changes lies together; what does not the system holds.
+            cache_bytes: 8 << 20,
             queue_batches: 1024,
             queue_bytes: 64 << 20,
             commit_rows: 20_000,

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::core::model::{MessageState, Table};
 
 use super::super::{Keep, Pruned};
+use super::about;
 use super::rows;
 use super::writer::desk_no;
 
@@ -39,7 +40,7 @@ const OLD: &str = "\
     SELECT i.id FROM incident i \
     WHERE i.desk = ?1 AND i.state = 'resolved' AND i.wake IS NULL \
       AND unixepoch(coalesce(i.body ->> '$.resolved_at', i.body ->> '$.opened_at'), 'subsec') * 1000 < ?2 \
-      AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.desk = i.desk AND n.parent = i.id AND n.state = 'open') \
+      AND NOT EXISTS (SELECT 1 FROM notice n WHERE n.kin IN (i.nr, i.desk << 40) AND n.parent = i.id AND n.state = 'open') \
       AND NOT EXISTS (SELECT 1 FROM incident c WHERE c.desk = i.desk AND i.body ->> '$.family' = 'delivery.dead' \
           AND c.id = i.body ->> '$.subject.id') \
     ORDER BY i.nr LIMIT ?3";
@@ -97,7 +98,13 @@ fn plan_incidents(conn: &Connection, plan: &mut Plan, from: i64, at_once: usize)
 }
 
 fn children(conn: &Connection, table: Table, desk: i64, parent: &str) -> rusqlite::Result<Vec<String>> {
-    let sql = format!("SELECT id FROM {} WHERE desk = ?1 AND parent = ?2", rows::name(table));
+    let Some(kin) = rows::kin_of(table) else { return Ok(Vec::new()) };
+    let sql = format!(
+        "SELECT id FROM {} WHERE kin IN (coalesce((SELECT p.nr FROM {} p WHERE p.desk = ?1 AND p.id = ?2), -1), ?1 << 40) \
+         AND +desk = ?1 AND parent = ?2",
+        rows::name(table),
+        rows::name(kin)
+    );
     conn.prepare_cached(&sql)?.query_map(params![desk, parent], |row| row.get(0))?.collect()
 }
 
@@ -187,6 +194,7 @@ pub(super) fn carry_out(conn: &Connection, plan: &Plan) -> rusqlite::Result<Prun
              FROM audit WHERE desk = ?1 AND seq <= ?2 GROUP BY desk",
             params![plan.desk, to],
         )?;
+        about::forget(conn, plan.desk, to)?;
         pruned.audit =
             conn.execute("DELETE FROM audit WHERE desk = ?1 AND seq <= ?2", params![plan.desk, to])? as u64;
     }

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
@@ -13,6 +14,7 @@ use crate::core::model::{AuditRecord, Table};
 
 use super::super::chain::{self, Digest};
 use super::super::{AuditQuery, Each, KeptAudit, RowQuery, StoreError, Stored};
+use super::about;
 use super::fault::{During, classify};
 use super::queue::{Bound, Queue};
 use super::rows::{self, Read};
@@ -118,15 +120,38 @@ fn leave_out(path: &Path, table: Table, id: &str, altered: &AtomicU64) {
     );
 }
 
-/// Hands every row of the tables to `each`.
+/// How many rows are handed over at once, and how many hands may wait.
+const HAND: usize = 512;
+const HANDS: usize = 8;
+
+/// The other half of a load: takes the rows over from the reader and hands them to `each`, on a thread of its own, so
+/// that one is read while another is made use of.
+pub(super) fn taker(mut each: Each) -> (SyncSender<Vec<Stored>>, impl FnOnce() + Send + 'static) {
+    let (hand, take) = std::sync::mpsc::sync_channel::<Vec<Stored>>(HANDS);
+    (hand, move || {
+        for rows in take {
+            rows.into_iter().for_each(&mut each);
+        }
+    })
+}
+
+/// Reads every row of the tables, table by table, and hands them over.
 pub(super) fn load(
     conn: &mut Connection,
     path: &Path,
     desk: &str,
     tables: &[Table],
-    each: &mut Each,
+    to: &SyncSender<Vec<Stored>>,
     altered: &AtomicU64,
 ) -> Result<u64, ReadError> {
+    let hand = |rows: &mut Vec<Stored>| {
+        let rows = std::mem::replace(rows, Vec::with_capacity(HAND));
+        to.send(rows).map_err(|_| {
+            let place = path.display().to_string();
+            ReadError::Told(StoreError::Other { place, reason: "the question failed within".to_owned() })
+        })
+    };
+    let mut rows = Vec::with_capacity(HAND);
     // One snapshot for all tables.
     let tx = conn.transaction()?;
     let Some(no) = desk_no(&tx, desk)? else { return Ok(0) };
@@ -138,12 +163,16 @@ pub(super) fn load(
             match rows::read(desk, *table, row)? {
                 Read::Whole(stored) => {
                     count += 1;
-                    each(stored);
+                    rows.push(stored);
+                    if rows.len() == HAND {
+                        hand(&mut rows)?;
+                    }
                 }
                 Read::Altered(id) => leave_out(path, *table, &id, altered),
             }
         }
     }
+    hand(&mut rows)?;
     Ok(count)
 }
 
@@ -171,7 +200,10 @@ pub(super) fn rows(
 
 /// The question for rows, and its values.
 pub(super) fn rows_sql(no: i64, query: &RowQuery) -> (String, Vec<Value>) {
-    let mut sql = format!("SELECT {} FROM {} WHERE desk = ?", rows::COLUMNS, rows::name(query.table));
+    let kin = rows::kin_of(query.table).zip(query.parent.as_ref());
+    // The sign keeps SQLite from walking over the whole desk instead.
+    let desk = if kin.is_some() { "+desk" } else { "desk" };
+    let mut sql = format!("SELECT {} FROM {} WHERE {desk} = ?", rows::COLUMNS, rows::name(query.table));
     let mut values = vec![Value::Integer(no)];
     if let Some(prefix) = query.id_prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
         sql.push_str(" AND id >= ?");
@@ -180,6 +212,13 @@ pub(super) fn rows_sql(no: i64, query: &RowQuery) -> (String, Vec<Value>) {
             sql.push_str(" AND id < ?");
             values.push(rows::text(&end));
         }
+    }
+    if let Some((kin, parent)) = kin {
+        sql.push_str(&format!(
+            " AND kin IN (coalesce((SELECT p.nr FROM {} p WHERE p.desk = ? AND p.id = ?), -1), ?)",
+            rows::name(kin)
+        ));
+        values.extend([Value::Integer(no), rows::text(parent), Value::Integer(rows::first_nr(no))]);
     }
     for (column, wanted) in [("state", &query.state), ("parent", &query.parent)] {
         if let Some(wanted) = wanted {
@@ -225,30 +264,37 @@ pub(super) fn audit(
 
 /// The question for audit records, each with the digest before it, and its values.
 pub(super) fn audit_sql(no: i64, query: &AuditQuery) -> (String, Vec<Value>) {
-    // SQLite would rather walk the whole chain: it takes a desk to have few records.
-    let index = match (&query.incident, &query.message) {
-        (_, Some(_)) => "INDEXED BY audit_message",
-        (Some(_), None) => "INDEXED BY audit_incident",
-        (None, None) => "",
-    };
-    let mut sql = format!(
-        "SELECT a.seq, a.body, a.digest, coalesce( \
+    let columns = "a.seq, a.body, a.digest, coalesce( \
          (SELECT b.digest FROM audit b WHERE b.desk = a.desk AND b.seq = a.seq - 1), \
-         (SELECT s.digest FROM audit_seal s WHERE s.desk = a.desk AND s.last_seq = a.seq - 1)) \
-         FROM audit a {index} WHERE a.desk = ? AND a.seq >= ?",
-    );
+         (SELECT s.digest FROM audit_seal s WHERE s.desk = a.desk AND s.last_seq = a.seq - 1))";
     let from = i64::try_from(query.from_seq).unwrap_or(i64::MAX);
     let mut values = vec![Value::Integer(no), Value::Integer(from)];
+    let mut also = String::new();
     for (column, wanted) in [("incident", &query.incident), ("message", &query.message)] {
         if let Some(wanted) = wanted {
-            sql.push_str(&format!(" AND a.{column} = ?"));
             values.push(rows::text(wanted));
+            also.push_str(&format!(" AND a.{column} = ?{}", values.len()));
         }
     }
-    sql.push_str(" ORDER BY a.seq");
+    let mut sql = match query.message.as_deref().or(query.incident.as_deref()) {
+        None => format!("SELECT {columns} FROM audit a WHERE a.desk = ?1 AND a.seq >= ?2"),
+        // Those that are entered, and those at the end that are not yet.
+        Some(id) => {
+            values.push(rows::text(about::beginning(id)));
+            let about = values.len();
+            format!(
+                "SELECT {columns} FROM audit_about o CROSS JOIN audit a ON a.desk = o.desk AND a.seq = o.seq \
+                 WHERE o.desk = ?1 AND o.about = ?{about} AND o.seq >= ?2{also} \
+                 UNION ALL \
+                 SELECT {columns} FROM audit a WHERE a.desk = ?1 AND a.seq >= ?2 \
+                 AND a.seq > (SELECT d.about_to FROM desk d WHERE d.no = ?1){also}"
+            )
+        }
+    };
+    sql.push_str(" ORDER BY 1");
     if query.limit > 0 {
-        sql.push_str(" LIMIT ?");
         values.push(Value::Integer(i64::try_from(query.limit).unwrap_or(i64::MAX)));
+        sql.push_str(&format!(" LIMIT ?{}", values.len()));
     }
     (sql, values)
 }

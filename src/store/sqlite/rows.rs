@@ -16,12 +16,38 @@ pub(super) fn first_nr(desk: i64) -> i64 {
     desk << COUNTER_BITS
 }
 
+/// The table that the rows of `table` are found by, where they are found by their kin: the number of the row that they
+/// belong to, which the column `kin` holds. Where no such row was there when they were first kept it holds the first
+/// number of the desk, which no row has.
+pub(super) fn kin_of(table: Table) -> Option<Table> {
+    match table {
+        Table::Notice => Some(Table::Incident),
+        Table::Message | Table::Decision => Some(Table::Notice),
+        Table::Attempt => Some(Table::Message),
+        _ => None,
+    }
+}
+
+/// The id of the row that a row belongs to: its parent. An attempt says it in its own id, `message/n`, so that it is
+/// found by that alone.
+pub(super) fn kin_id(row: &Row) -> Option<&str> {
+    match row.table {
+        Table::Attempt => row.id.rsplit_once('/').map(|(message, _)| message),
+        _ => row.parent.as_deref(),
+    }
+}
+
 /// The statements of one table.
 pub(super) struct Sql {
-    /// Keeps a row: nr, desk, id, state, parent, wake, sum, body.
+    /// Keeps a row: nr, desk, id, state, parent, wake, sum, body, and its kin where the table has that.
     pub(super) put: String,
     /// Gives a row another parent: desk, id, parent.
     pub(super) adopt: String,
+    /// Keeps a row that is there and has the same parent: desk, id, state, parent, wake, sum, body; of an attempt also
+    /// its kin. Only of tables that have one.
+    pub(super) renew: Option<String>,
+    /// The number of a row: desk, id.
+    pub(super) nr: String,
     /// Drops a row: desk, id.
     pub(super) drop: String,
     /// The last number in a range: from, to.
@@ -54,14 +80,39 @@ pub(super) fn name(table: Table) -> String {
 fn sql(table: Table) -> Sql {
     let name = name(table);
     let range = "nr >= ?1 AND nr < ?2";
-    Sql {
-        put: format!(
+    let same = "state = excluded.state, wake = excluded.wake, sum = excluded.sum, body = excluded.body";
+    let put = match kin_of(table) {
+        None => format!(
             "INSERT INTO {name} (nr, desk, id, state, parent, wake, sum, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
-             ON CONFLICT (desk, id) DO UPDATE SET state = excluded.state, wake = excluded.wake, sum = excluded.sum, \
-             body = excluded.body WHERE parent IS excluded.parent"
+             ON CONFLICT (desk, id) DO UPDATE SET {same} WHERE parent IS excluded.parent"
         ),
+        Some(_) => format!(
+            "INSERT INTO {name} (nr, desk, id, state, parent, wake, sum, body, kin) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+             ON CONFLICT ({}, id) DO UPDATE SET {same}, parent = excluded.parent, kin = excluded.kin",
+            if table == Table::Attempt { "kin" } else { "desk" }
+        ),
+    };
+    // The one table without an index of ids: the id says which message it belongs to.
+    let attempt = "kin IN (coalesce((SELECT m.nr FROM message m WHERE m.desk = ?1 AND m.id = rtrim(rtrim(?2, '0123456789'), '/')), -1), ?1 << 40)";
+    Sql {
+        put,
         adopt: format!("UPDATE {name} SET parent = ?3 WHERE desk = ?1 AND id = ?2"),
-        drop: format!("DELETE FROM {name} WHERE desk = ?1 AND id = ?2"),
+        renew: kin_of(table).map(|_| match table {
+            Table::Attempt => format!(
+                "UPDATE {name} SET state = ?3, parent = ?4, wake = ?5, sum = ?6, body = ?7 \
+                 WHERE kin IN (?8, ?1 << 40) AND id = ?2 AND desk = ?1"
+            ),
+            _ => format!(
+                "UPDATE {name} SET state = ?3, wake = ?5, sum = ?6, body = ?7 \
+                 WHERE desk = ?1 AND id = ?2 AND parent IS ?4"
+            ),
+        }),
+        nr: format!("SELECT nr FROM {name} WHERE desk = ?1 AND id = ?2"),
+        drop: match table {
+            Table::Attempt => format!("DELETE FROM {name} WHERE {attempt} AND id = ?2 AND desk = ?1"),
+            _ => format!("DELETE FROM {name} WHERE desk = ?1 AND id = ?2"),
+        },
         last: format!("SELECT max(nr) FROM {name} WHERE {range}"),
         count: format!("SELECT count(*) FROM {name} WHERE {range}"),
         drop_oldest: format!(
@@ -121,25 +172,26 @@ pub(super) enum Read {
 
 /// Reads a row of [`COLUMNS`] and compares its sum.
 pub(super) fn read(desk: &str, table: Table, row: &rusqlite::Row<'_>) -> rusqlite::Result<Read> {
-    let bytes = |i: usize| -> rusqlite::Result<Option<Vec<u8>>> {
+    let bytes = |i: usize| -> rusqlite::Result<Option<&[u8]>> {
         Ok(match row.get_ref(i)? {
-            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes.to_vec()),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(bytes),
             _ => None,
         })
     };
     let id = bytes(0)?.unwrap_or_default();
     let parts = (|| {
-        let text = |bytes: Option<Vec<u8>>| bytes.map(String::from_utf8).transpose().ok();
-        let id = String::from_utf8(id.clone()).ok()?;
+        let text =
+            |bytes: Option<&[u8]>| bytes.map(|b| std::str::from_utf8(b).map(str::to_owned)).transpose().ok();
+        let id = std::str::from_utf8(id).ok()?.to_owned();
         let state = text(bytes(1).ok()?)?;
         let parent = text(bytes(2).ok()?)?;
         let wake: Option<i64> = row.get(3).ok()?;
         let kept: i64 = row.get(4).ok()?;
         let body = bytes(5).ok()??;
-        let found = sum_of(desk, table, &id, state.as_deref(), parent.as_deref(), wake, &body);
-        (found == kept).then_some(Stored { table, id, state, parent, body })
+        let found = sum_of(desk, table, &id, state.as_deref(), parent.as_deref(), wake, body);
+        (found == kept).then(|| Stored { table, id, state, parent, body: body.to_vec() })
     })();
-    Ok(parts.map_or_else(|| Read::Altered(String::from_utf8_lossy(&id).into_owned()), Read::Whole))
+    Ok(parts.map_or_else(|| Read::Altered(String::from_utf8_lossy(id).into_owned()), Read::Whole))
 }
 
 /// The first text that is greater than every text that begins with `prefix`; `None` where there is none.

@@ -10,12 +10,13 @@ use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use crate::core::model::{Batch, Table};
+use crate::core::model::{Batch, Row, Table};
 use crate::fail::fail_point;
 
 use super::super::accept::wrong;
 use super::super::chain::Head;
 use super::super::{Committed, StoreError};
+use super::about::About;
 use super::disk::Ballast;
 use super::fault::{During, classify};
 use super::open::{SqliteOptions, key, set_value};
@@ -82,6 +83,7 @@ pub(super) struct Desk {
     last_nr: BTreeMap<Table, i64>,
     /// How many rows a bounded table has at most, once it was needed.
     counts: BTreeMap<Table, u64>,
+    about: About,
 }
 
 impl Writer {
@@ -299,58 +301,93 @@ impl Writer {
             )?,
         };
         let head = head(&self.conn, name, no)?;
-        Ok(Desk { no, head, last_nr: BTreeMap::new(), counts: BTreeMap::new() })
+        let about = About::of(&self.conn, no)?;
+        Ok(Desk { no, head, last_nr: BTreeMap::new(), counts: BTreeMap::new(), about })
     }
 
     fn put(&self, name: &str, desk: &mut Desk, batch: &Batch) -> Result<(), PutError> {
-        for row in &batch.rows {
+        // Table by table, in each in the order given: what a row belongs to is there before it.
+        let mut order: Vec<&Row> = batch.rows.iter().collect();
+        order.sort_by_key(|row| row.table);
+        for row in order {
             let sql = rows::of(row.table);
-            let Some(body) = &row.body else {
-                let dropped = self.conn.prepare_cached(&sql.drop)?.execute(params![desk.no, row.id])?;
-                if let Some(count) = desk.counts.get_mut(&row.table) {
-                    *count = count.saturating_sub(dropped as u64);
+            match &row.body {
+                Some(body) => self.put_row(name, desk, row, body)?,
+                None => {
+                    let dropped = self.conn.prepare_cached(&sql.drop)?.execute(params![desk.no, row.id])?;
+                    if let Some(count) = desk.counts.get_mut(&row.table) {
+                        *count = count.saturating_sub(dropped as u64);
+                    }
                 }
-                continue;
-            };
-            let nr = match desk.last_nr.get(&row.table) {
-                Some(nr) => nr + 1,
-                None => self.last_nr(desk.no, &sql.last)? + 1,
-            };
-            desk.last_nr.insert(row.table, nr);
-            let (wake, sum) = (row.wake.map(|wake| wake.as_millis()), rows::sum(name, row, body));
-            let body = rows::bind_body(row.table, body);
-            let values = params![nr, desk.no, row.id, row.state, row.parent, wake, sum, body];
-            let mut put = self.conn.prepare_cached(&sql.put)?;
-            // A row that is there with another parent is left as it is. To set the parent each time would write the
-            // index of parents with every change of a row; it nearly never changes.
-            if put.execute(values)? == 0 {
-                self.conn.prepare_cached(&sql.adopt)?.execute(params![desk.no, row.id, row.parent])?;
-                put.execute(values)?;
             }
-            drop(put);
-            self.hold_bound(desk, row.table)?;
         }
         for record in &batch.audit {
             let (body, digest) = desk.head.append(record).map_err(PutError::Chain)?;
             self.conn
                 .prepare_cached(
-                    "INSERT INTO audit (desk, seq, at, kind, incident, notice, message, cause, body, digest) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                    "INSERT INTO audit (desk, seq, at, body, digest) VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?
-                .execute(params![
-                    desk.no,
-                    record.seq as i64,
-                    record.at.as_millis(),
-                    record.kind,
-                    record.incident,
-                    record.notice,
-                    record.message,
-                    record.cause,
-                    body,
-                    digest,
-                ])?;
+                .execute(params![desk.no, record.seq as i64, record.at.as_millis(), body, digest])?;
+            desk.about.note(record);
         }
+        desk.about.fill_when_due(&self.conn, desk.no, desk.head.seq)?;
         Ok(())
+    }
+
+    fn put_row(&self, name: &str, desk: &mut Desk, row: &Row, body: &[u8]) -> rusqlite::Result<()> {
+        let sql = rows::of(row.table);
+        let (wake, sum) = (row.wake.map(|wake| wake.as_millis()), rows::sum(name, row, body));
+        let body = rows::bind_body(row.table, body);
+        if let Some(kin) = rows::kin_of(row.table) {
+            let is_attempt = row.table == Table::Attempt;
+            let kin = || self.kin(desk.no, kin, rows::kin_id(row));
+            let mut found = if is_attempt { kin()? } else { None };
+            let mut renew = self.conn.prepare_cached(sql.renew.as_deref().unwrap_or_default())?;
+            let renewed = match is_attempt {
+                true => {
+                    renew.execute(params![desk.no, row.id, row.state, row.parent, wake, sum, body, found])?
+                }
+                false => renew.execute(params![desk.no, row.id, row.state, row.parent, wake, sum, body])?,
+            };
+            if renewed > 0 {
+                return Ok(());
+            }
+            if !is_attempt {
+                found = kin()?;
+            }
+            let nr = self.next_nr(desk, row.table)?;
+            let values = params![nr, desk.no, row.id, row.state, row.parent, wake, sum, body, found];
+            self.conn.prepare_cached(&sql.put)?.execute(values)?;
+            return Ok(());
+        }
+        let nr = self.next_nr(desk, row.table)?;
+        let values = params![nr, desk.no, row.id, row.state, row.parent, wake, sum, body];
+        let mut put = self.conn.prepare_cached(&sql.put)?;
+        // A row that is there with another parent is left as it is: it nearly never changes.
+        if put.execute(values)? == 0 {
+            self.conn.prepare_cached(&sql.adopt)?.execute(params![desk.no, row.id, row.parent])?;
+            put.execute(values)?;
+        }
+        drop(put);
+        self.hold_bound(desk, row.table)
+    }
+
+    /// The number of the row that another belongs to; the first number of the desk where it is not there.
+    fn kin(&self, desk: i64, table: Table, id: Option<&str>) -> rusqlite::Result<Option<i64>> {
+        let Some(id) = id else { return Ok(Some(rows::first_nr(desk))) };
+        let mut nr = self.conn.prepare_cached(&rows::of(table).nr)?;
+        let found: Option<i64> = nr.query_row(params![desk, id], |row| row.get(0)).optional()?;
+        Ok(Some(found.unwrap_or_else(|| rows::first_nr(desk))))
+    }
+
+    /// The number of the next row of a table.
+    fn next_nr(&self, desk: &mut Desk, table: Table) -> rusqlite::Result<i64> {
+        let nr = match desk.last_nr.get(&table) {
+            Some(nr) => nr + 1,
+            None => self.last_nr(desk.no, &rows::of(table).last)? + 1,
+        };
+        desk.last_nr.insert(table, nr);
+        Ok(nr)
     }
 
     fn last_nr(&self, desk: i64, sql: &str) -> rusqlite::Result<i64> {
