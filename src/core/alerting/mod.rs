@@ -36,6 +36,7 @@ mod render;
 mod respond;
 mod restart;
 mod route;
+mod shelf;
 mod signal;
 mod silence;
 mod storm;
@@ -91,6 +92,7 @@ pub use token::{
 
 use book::{Book, Key};
 use outbox::Outbox;
+use shelf::Shelf;
 use timers::{Timer, Timers};
 
 /// What alerting goes by: everything that a reload can change.
@@ -165,9 +167,9 @@ pub struct Alerting {
     now: Instant,
     /// The number of the last audit record.
     seq: u64,
-    incidents: BTreeMap<Id, Incident>,
-    notices: BTreeMap<Id, Notice>,
-    messages: BTreeMap<Id, Message>,
+    incidents: Shelf<Incident>,
+    notices: Shelf<Notice>,
+    messages: Shelf<Message>,
     /// Attempts by message and number: those under way, and those that ended and are not kept yet.
     attempts: BTreeMap<(Id, u32), Attempt>,
     timers: Timers,
@@ -224,9 +226,9 @@ impl Alerting {
             epoch,
             now: Instant::MIN,
             seq: 0,
-            incidents: BTreeMap::new(),
-            notices: BTreeMap::new(),
-            messages: BTreeMap::new(),
+            incidents: Shelf::default(),
+            notices: Shelf::default(),
+            messages: Shelf::default(),
             attempts: BTreeMap::new(),
             timers: Timers::default(),
             book: Book::default(),
@@ -446,9 +448,16 @@ impl Alerting {
 
 /// A row whose body is JSON.
 fn json_row(table: Table, id: String, body: &impl Serialize) -> Row {
+    thread_local! {
+        // Grown once: most records are shorter than this, and to make and give back such a piece of memory for each of
+        // them took a tenth of a step's time.
+        static TEXT: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
     // Every record here is plain data with text keys, which JSON always takes.
-    // Most are shorter than this; growing them step by step took a tenth of a step's time.
-    let mut text = Vec::with_capacity(2048);
-    let body = serde_json::to_writer(&mut text, body).map(|()| text.as_slice().into()).unwrap_or_default();
+    let body = TEXT.with_borrow_mut(|text| {
+        text.clear();
+        text.shrink_to(1 << 16);
+        serde_json::to_writer(&mut *text, body).map(|()| text.as_slice().to_vec()).unwrap_or_default()
+    });
     Row { table, id, state: None, parent: None, wake: None, body: Some(body) }
 }
