@@ -45,6 +45,8 @@ pub(super) const TICK: Span = Span::from_secs(1);
 const TWICE_WITHIN: Span = Span::from_secs(60);
 /// A turn that has worked this long is handed over, though more may be waiting.
 const WORKED: Span = Span::from_millis(50);
+/// While a commit is under way it is looked after so often: whoever waits for it is answered.
+const BESIDE: Span = Span::from_millis(5);
 /// With so many attempts under way their outcomes are kept by swarms …
 const SWARM: usize = 64;
 /// … of which the first waits so long for the others at most: a commit of one costs nearly as much as one of many.
@@ -133,6 +135,12 @@ pub(super) struct Memory {
 impl Memory {
     fn is_down(&self, channel: &str) -> bool {
         self.down.contains(channel) || self.shut.contains(channel)
+    }
+
+    /// Whether so many attempts are under way that the next ones are claimed while a commit is: the texts of one swarm
+    /// are made while another is kept.
+    fn is_swarming(&self) -> bool {
+        self.flying.len() >= SWARM && !self.stopping
     }
 
     /// Whether a turn waits a moment for more outcomes of the many that are under way.
@@ -300,18 +308,25 @@ impl DeskOwner {
                     }
                 }
             }
-            if under_way.is_none() {
-                let enough = reading.elapsed + WORKED;
-                while !turn.is_full() && self.time.read().elapsed.as_millis() < enough.as_millis() {
-                    let Some(input) = first.pop_front().or_else(|| self.there(memory)) else { break };
-                    if let Err(e) = self.take(input, memory, &mut desk, &mut turn, tick.now) {
-                        fail(&mut under_way, turn, memory, "内部错误 / internal error");
-                        return Life::Again(Some(e.to_string()));
-                    }
+            let enough = reading.elapsed + if under_way.is_some() { BESIDE } else { WORKED };
+            while !turn.is_full() && self.time.read().elapsed.as_millis() < enough.as_millis() {
+                let Some(input) = first.pop_front().or_else(|| self.there(memory, &turn)) else { break };
+                if let Err(e) = self.take(input, memory, &mut desk, &mut turn, tick.now) {
+                    fail(&mut under_way, turn, memory, "内部错误 / internal error");
+                    return Life::Again(Some(e.to_string()));
                 }
             }
             // Timers go on while a commit is under way; what they plan leaves with the next one.
             if let Err(e) = self.advance(memory, &mut desk, tick.now, reading.elapsed) {
+                fail(&mut under_way, turn, memory, "内部错误 / internal error");
+                return Life::Again(Some(e.to_string()));
+            }
+            if under_way.is_some()
+                && memory.is_swarming()
+                && self.asks.is_empty()
+                && self.orders.is_empty()
+                && let Err(e) = self.claim(&mut desk, &mut turn, memory, tick.now)
+            {
                 fail(&mut under_way, turn, memory, "内部错误 / internal error");
                 return Life::Again(Some(e.to_string()));
             }
@@ -398,6 +413,9 @@ impl DeskOwner {
         stop: &CancellationToken,
     ) -> Input {
         let room = !turn.is_full();
+        // What people and sources say does not come between a claim and its commit: an ack that is in the same commit
+        // as a claim would be answered before the message leaves (B8).
+        let open = room && turn.claims.is_empty();
         let now = memory.business.now();
         let until = desk.next_wake().map_or(TICK, |at| at.since(now)).min(TICK).max(Span::from_millis(5));
         let (busy, stopping) = (under_way.is_some(), memory.stopping);
@@ -412,16 +430,19 @@ impl DeskOwner {
             done = done, if busy => Input::Committed(done),
             () = stop.cancelled(), if !stopping => Input::Stop,
             Some(report) = self.reports.recv(), if room => Input::Report(report),
-            Some(order) = self.orders.recv(), if room => Input::Order(order),
-            Some(ask) = self.asks.recv(), if room && !stopping => Input::Ask(ask),
+            Some(order) = self.orders.recv(), if open => Input::Order(order),
+            Some(ask) = self.asks.recv(), if open && !stopping => Input::Ask(ask),
             () = self.time.sleep(until) => Input::Wake,
         }
     }
 
     /// Something that is there already.
-    fn there(&mut self, memory: &Memory) -> Option<Input> {
+    fn there(&mut self, memory: &Memory, turn: &Turn) -> Option<Input> {
         if let Ok(report) = self.reports.try_recv() {
             return Some(Input::Report(report));
+        }
+        if !turn.claims.is_empty() {
+            return None;
         }
         if let Ok(order) = self.orders.try_recv() {
             return Some(Input::Order(order));
@@ -684,6 +705,27 @@ impl DeskOwner {
         room
     }
 
+    /// Claims what there is room for; it leaves once the turn is kept.
+    fn claim(
+        &self,
+        desk: &mut Desk,
+        turn: &mut Turn,
+        memory: &mut Memory,
+        now: Instant,
+    ) -> Result<(), Panicked> {
+        if memory.stopping {
+            return Ok(());
+        }
+        let room = self.room(memory);
+        let renderer = Careful { inner: &*self.blueprint.renderer, unrecorded: false };
+        let claims = guarded(|| desk.claim(&room, &renderer, now))?;
+        for claim in &claims {
+            memory.flying.insert((claim.message, claim.attempt), claim.to.lane.channel.clone());
+        }
+        turn.claims.extend(claims);
+        Ok(())
+    }
+
     fn hand_over<'s>(
         &mut self,
         store: &'s dyn Store,
@@ -692,20 +734,10 @@ impl DeskOwner {
         memory: &mut Memory,
         now: Instant,
     ) -> Result<HandedOver<'s>, Panicked> {
-        if !memory.stopping {
-            let room = self.room(memory);
-            let renderer = Careful { inner: &*self.blueprint.renderer, unrecorded: false };
-            let claims = match guarded(|| desk.claim(&room, &renderer, now)) {
-                Ok(claims) => claims,
-                Err(e) => {
-                    memory.unkept.extend(turn.fail("内部错误 / internal error"));
-                    return Err(e);
-                }
-            };
-            for claim in &claims {
-                memory.flying.insert((claim.message, claim.attempt), claim.to.lane.channel.clone());
-            }
-            turn.claims.extend(claims);
+        if let Err(e) = self.claim(desk, &mut turn, memory, now) {
+            drop_claims(&turn, memory);
+            memory.unkept.extend(turn.fail("内部错误 / internal error"));
+            return Err(e);
         }
         turn.inquiries = desk.inquiries();
         if !memory.stopping {
