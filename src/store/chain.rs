@@ -35,11 +35,21 @@ pub fn link(before: &Digest, body: &[u8]) -> Digest {
 pub fn canonical(record: &AuditRecord) -> Result<String, serde_json::Error> {
     match &record.detail {
         None => serde_json::to_string(record),
+        Some(detail) if is_sorted(detail) => serde_json::to_string(record),
         Some(detail) => {
             let mut sorted = record.clone();
             sorted.detail = Some(sort(detail));
             serde_json::to_string(&sorted)
         }
+    }
+}
+
+/// Whether the keys of every object are sorted already.
+fn is_sorted(value: &Value) -> bool {
+    match value {
+        Value::Array(list) => list.iter().all(is_sorted),
+        Value::Object(map) => map.keys().is_sorted() && map.values().all(is_sorted),
+        _ => true,
     }
 }
 

@@ -1,96 +1,160 @@
 //! The structured forms of a letter: the document of a webhook, the variables of a short message.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::json;
 
 use crate::channels::escape::{Markup, escape, neutral};
 use crate::channels::mask::{mask_fact, mask_text};
 use crate::channels::render::view::{Fit, cut, family_words, links, local, state};
 use crate::channels::render::words::Words;
 use crate::core::alerting::{Item, Letter};
+use crate::core::ids::Id;
 use crate::core::model::{Body, Purpose};
 use crate::core::time::Instant;
 
 /// The version of the document: a new name is no new version, a changed meaning is.
 const VERSION: u32 = 1;
 
-fn instant(at: Instant) -> Value {
-    Value::String(at.to_timestamp().to_string())
+fn instant(at: Instant) -> String {
+    at.to_timestamp().to_string()
 }
 
 fn clean(text: &str, fit: Fit) -> String {
     cut(&neutral(&mask_text(text)), fit.chars)
 }
 
-/// The document that a webhook sends (`docs/webhook.md`).
-pub(super) fn document(letter: &Letter<'_>, body: &Body, fit: Fit) -> String {
-    let items: Vec<Value> = letter.items.iter().take(fit.items).map(|item| item_data(item, fit)).collect();
-    let links: Map<String, Value> =
-        links(letter).map(|(purpose, url)| (purpose.to_owned(), Value::String(url.clone()))).collect();
-    let storm = letter.storm.as_ref().map(|storm| {
-        json!({
-            "dimension": storm.dimension,
-            "value": clean(storm.value, fit),
-            "family": storm.family,
-            "open": storm.open,
-            "before": storm.before,
-            "resolved": storm.resolved,
-            "breached": storm.breached,
-            "oldest": storm.oldest.map(instant),
-            "penalty_cents": storm.penalty_cents,
-        })
-    });
-    json!({
-        "version": VERSION,
-        "message": letter.message,
-        "purpose": letter.purpose.word(),
-        "reminder": match letter.purpose { Purpose::Reminder(n) => Some(n), _ => None },
-        "class": letter.priority.word(),
-        "desk": clean(letter.desk, fit),
-        "team": letter.team,
-        "person": { "id": letter.person, "name": clean(letter.person_name, fit) },
-        "subject": body.subject,
-        "text": body.text,
-        "made_at": instant(letter.now),
-        "possible_duplicate": letter.marked,
-        "unrecorded": letter.unrecorded,
-        "remark": letter.remark.map(|remark| clean(remark, fit)),
-        "total": letter.total.max(letter.items.len()),
-        "items": items,
-        "storm": storm,
-        "links": links,
-    })
-    .to_string()
+/// The document, its keys in the order of the alphabet, as those of `Item` and the others here. Written as it is, not
+/// by way of a tree: it is made for every message.
+#[derive(Serialize)]
+struct Document<'a> {
+    class: &'static str,
+    desk: String,
+    items: Vec<ItemData<'a>>,
+    links: BTreeMap<&'static str, &'a str>,
+    made_at: String,
+    message: Id,
+    person: PersonData<'a>,
+    possible_duplicate: bool,
+    purpose: &'static str,
+    remark: Option<String>,
+    reminder: Option<u32>,
+    storm: Option<StormData<'a>>,
+    subject: Option<&'a str>,
+    team: &'a str,
+    text: &'a str,
+    total: usize,
+    unrecorded: bool,
+    version: u32,
 }
 
-fn item_data(item: &Item<'_>, fit: Fit) -> Value {
-    let masked = |(key, value): (&str, &str)| {
-        (key.to_owned(), Value::String(cut(&neutral(&mask_fact(key, value)), fit.chars)))
+#[derive(Serialize)]
+struct PersonData<'a> {
+    id: &'a str,
+    name: String,
+}
+
+#[derive(Serialize)]
+struct StormData<'a> {
+    before: Option<usize>,
+    breached: usize,
+    dimension: &'a str,
+    family: &'a str,
+    oldest: Option<String>,
+    open: usize,
+    penalty_cents: i64,
+    resolved: usize,
+    value: String,
+}
+
+#[derive(Serialize)]
+struct ItemData<'a> {
+    action: Option<String>,
+    dimensions: BTreeMap<&'a str, String>,
+    due: Option<String>,
+    episode: u32,
+    facts: BTreeMap<&'a str, String>,
+    family: &'a str,
+    hard_deadline: Option<String>,
+    id: Id,
+    kind: &'a str,
+    level: u8,
+    penalty_cents: i64,
+    rule: &'a str,
+    short: String,
+    since: String,
+    source: &'a str,
+    step: u32,
+    subject: String,
+    title: String,
+    unverified: bool,
+    vip: bool,
+}
+
+/// The document that a webhook sends (`docs/webhook.md`).
+pub(super) fn document(letter: &Letter<'_>, body: &Body, fit: Fit) -> String {
+    let document = Document {
+        class: letter.priority.word(),
+        desk: clean(letter.desk, fit),
+        items: letter.items.iter().take(fit.items).map(|item| item_data(item, fit)).collect(),
+        links: links(letter).map(|(purpose, url)| (purpose, url.as_str())).collect(),
+        made_at: instant(letter.now),
+        message: letter.message,
+        person: PersonData { id: letter.person, name: clean(letter.person_name, fit) },
+        possible_duplicate: letter.marked,
+        purpose: letter.purpose.word(),
+        remark: letter.remark.map(|remark| clean(remark, fit)),
+        reminder: match letter.purpose {
+            Purpose::Reminder(n) => Some(n),
+            _ => None,
+        },
+        storm: letter.storm.as_ref().map(|storm| StormData {
+            before: storm.before,
+            breached: storm.breached,
+            dimension: storm.dimension,
+            family: storm.family,
+            oldest: storm.oldest.map(instant),
+            open: storm.open,
+            penalty_cents: storm.penalty_cents,
+            resolved: storm.resolved,
+            value: clean(storm.value, fit),
+        }),
+        subject: body.subject.as_deref(),
+        team: letter.team,
+        text: &body.text,
+        total: letter.total.max(letter.items.len()),
+        unrecorded: letter.unrecorded,
+        version: VERSION,
     };
-    let facts: Map<String, Value> = item.facts.iter().take(fit.facts).map(|(k, v)| masked((k, v))).collect();
-    let dimensions: Map<String, Value> =
-        item.dimensions.iter().take(fit.facts).map(|(k, v)| masked((k, v))).collect();
-    json!({
-        "id": item.id,
-        "short": item.id.short(),
-        "family": item.family,
-        "rule": item.rule,
-        "title": clean(item.title, fit),
-        "action": item.action.map(|action| clean(action, fit)),
-        "kind": item.kind,
-        "source": item.source,
-        "subject": neutral(item.subject),
-        "level": item.level,
-        "step": item.step,
-        "episode": item.episode,
-        "vip": item.vip,
-        "since": instant(item.since),
-        "due": item.due.map(instant),
-        "hard_deadline": item.hard_deadline.map(instant),
-        "unverified": item.unverified,
-        "penalty_cents": item.penalty_cents,
-        "dimensions": dimensions,
-        "facts": facts,
-    })
+    // Plain data with text keys, which JSON always takes.
+    serde_json::to_string(&document).unwrap_or_default()
+}
+
+fn item_data<'a>(item: &'a Item<'_>, fit: Fit) -> ItemData<'a> {
+    let masked = |key: &str, value: &str| cut(&neutral(&mask_fact(key, value)), fit.chars);
+    ItemData {
+        action: item.action.map(|action| clean(action, fit)),
+        dimensions: item.dimensions.iter().take(fit.facts).map(|(k, v)| (&**k, masked(k, v))).collect(),
+        due: item.due.map(instant),
+        episode: item.episode,
+        facts: item.facts.iter().take(fit.facts).map(|(k, v)| (&**k, masked(k, v))).collect(),
+        family: item.family,
+        hard_deadline: item.hard_deadline.map(instant),
+        id: item.id,
+        kind: item.kind,
+        level: item.level,
+        penalty_cents: item.penalty_cents,
+        rule: item.rule,
+        short: item.id.short(),
+        since: instant(item.since),
+        source: item.source,
+        step: item.step,
+        subject: neutral(item.subject),
+        title: clean(item.title, fit),
+        unverified: item.unverified,
+        vip: item.vip,
+    }
 }
 
 /// The variables of a short message, for providers that want a template of theirs filled in: all short, none empty.

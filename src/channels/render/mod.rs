@@ -257,10 +257,10 @@ impl Templates {
     fn attempt(&self, set: &Set, letter: &Letter<'_>, fit: Fit) -> Result<Body, RenderFault> {
         let family = family(letter);
         let form = Form::of(letter.card.class);
-        let view = View::new(letter, &set.words, fit);
+        let names = View::new(letter, &set.words, fit).names();
         let make = |file: &str, markup: Markup| {
             let name = format!("{family}/{file}");
-            sandbox::render(&set.environment, &name, &view, markup, LONGEST).map_err(|fault| RenderFault {
+            sandbox::render(&set.environment, &name, &names, markup, LONGEST).map_err(|fault| RenderFault {
                 template: format!("{}:{}", fault.file, fault.line),
                 reason: fault.reason,
             })

@@ -12,7 +12,6 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 use crate::channels::Markup;
 use crate::channels::escape::escape;
 use crate::channels::render::check::TemplateFault;
-use crate::channels::render::view::View;
 
 /// Steps of one text.
 const FUEL: u64 = 200_000;
@@ -97,7 +96,7 @@ pub(super) fn add(
 pub(super) fn render(
     environment: &Environment<'static>,
     name: &str,
-    view: &View,
+    names: &Value,
     markup: Markup,
     longest: usize,
 ) -> Result<String, TemplateFault> {
@@ -109,7 +108,7 @@ pub(super) fn render(
     };
     let template = environment.get_template(name).map_err(|error| fault(&error))?;
     let mut out = Bounded { text: Vec::new(), longest };
-    let context = view.context(word);
+    let context = minijinja::context! { markup => word, ..names.clone() };
     template.render_captured_to(context, &mut out).map_err(|error| {
         let fault = fault(&error);
         let reason = match error.kind() {

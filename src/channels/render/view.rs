@@ -154,9 +154,9 @@ impl View {
         }
     }
 
-    /// The names, and the place they are written for.
-    pub(super) fn context(&self, markup: &'static str) -> Value {
-        minijinja::context! { markup, ..Value::from(Serde(self)) }
+    /// The names as templates look them up; made once for all the texts of a letter.
+    pub(super) fn names(&self) -> Value {
+        Value::from(Serde(self))
     }
 }
 
