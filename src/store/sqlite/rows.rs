@@ -101,7 +101,7 @@ fn sql(table: Table) -> Sql {
         renew: kin_of(table).map(|_| match table {
             Table::Attempt => format!(
                 "UPDATE {name} SET state = ?3, parent = ?4, wake = ?5, sum = ?6, body = ?7 \
-                 WHERE kin IN (?8, ?1 << 40) AND id = ?2 AND desk = ?1"
+                 WHERE kin = ?8 AND id = ?2 AND desk = ?1"
             ),
             _ => format!(
                 "UPDATE {name} SET state = ?3, wake = ?5, sum = ?6, body = ?7 \

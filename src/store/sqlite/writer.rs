@@ -339,25 +339,28 @@ impl Writer {
         let (wake, sum) = (row.wake.map(|wake| wake.as_millis()), rows::sum(name, row, body));
         let body = rows::bind_body(row.table, body);
         if let Some(kin) = rows::kin_of(row.table) {
-            let is_attempt = row.table == Table::Attempt;
-            let kin = || self.kin(desk.no, kin, rows::kin_id(row));
-            let mut found = if is_attempt { kin()? } else { None };
             let mut renew = self.conn.prepare_cached(sql.renew.as_deref().unwrap_or_default())?;
-            let renewed = match is_attempt {
-                true => {
-                    renew.execute(params![desk.no, row.id, row.state, row.parent, wake, sum, body, found])?
+            let (found, renewed) = if row.table == Table::Attempt {
+                let found = self.kin(desk.no, kin, rows::kin_id(row))?;
+                // It may have been kept before the message that it belongs to was.
+                let mut renewed = 0;
+                for kin in [found, rows::first_nr(desk.no)] {
+                    if renewed == 0 {
+                        let values = params![desk.no, row.id, row.state, row.parent, wake, sum, body, kin];
+                        renewed = renew.execute(values)?;
+                    }
                 }
-                false => renew.execute(params![desk.no, row.id, row.state, row.parent, wake, sum, body])?,
+                (found, renewed)
+            } else {
+                let renewed =
+                    renew.execute(params![desk.no, row.id, row.state, row.parent, wake, sum, body])?;
+                (if renewed == 0 { self.kin(desk.no, kin, rows::kin_id(row))? } else { 0 }, renewed)
             };
-            if renewed > 0 {
-                return Ok(());
+            if renewed == 0 {
+                let nr = self.next_nr(desk, row.table)?;
+                let values = params![nr, desk.no, row.id, row.state, row.parent, wake, sum, body, found];
+                self.conn.prepare_cached(&sql.put)?.execute(values)?;
             }
-            if !is_attempt {
-                found = kin()?;
-            }
-            let nr = self.next_nr(desk, row.table)?;
-            let values = params![nr, desk.no, row.id, row.state, row.parent, wake, sum, body, found];
-            self.conn.prepare_cached(&sql.put)?.execute(values)?;
             return Ok(());
         }
         let nr = self.next_nr(desk, row.table)?;
@@ -373,11 +376,11 @@ impl Writer {
     }
 
     /// The number of the row that another belongs to; the first number of the desk where it is not there.
-    fn kin(&self, desk: i64, table: Table, id: Option<&str>) -> rusqlite::Result<Option<i64>> {
-        let Some(id) = id else { return Ok(Some(rows::first_nr(desk))) };
+    fn kin(&self, desk: i64, table: Table, id: Option<&str>) -> rusqlite::Result<i64> {
+        let Some(id) = id else { return Ok(rows::first_nr(desk)) };
         let mut nr = self.conn.prepare_cached(&rows::of(table).nr)?;
         let found: Option<i64> = nr.query_row(params![desk, id], |row| row.get(0)).optional()?;
-        Ok(Some(found.unwrap_or_else(|| rows::first_nr(desk))))
+        Ok(found.unwrap_or_else(|| rows::first_nr(desk)))
     }
 
     /// The number of the next row of a table.
