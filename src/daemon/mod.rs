@@ -195,7 +195,7 @@ impl Daemon {
             watchdog: Box::new(systemd::alive),
             watchdog_every: systemd::watchdog_every(),
         };
-        supervisor.start("desk", drain, |stop| async move {
+        supervisor.start_alone("desk", drain, |stop| async move {
             let end = owner.run(stop).await;
             // Whoever waits for it is gone only when the whole process is on its way out.
             drop(ended.send(end));

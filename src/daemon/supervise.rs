@@ -23,6 +23,8 @@ struct Started {
     name: &'static str,
     stop: CancellationToken,
     abort: tokio::task::AbortHandle,
+    /// What ends one that has a thread of its own.
+    hard: Option<CancellationToken>,
     /// How long it may take to stop by itself.
     limit: Duration,
 }
@@ -61,7 +63,33 @@ impl Supervisor {
         let stop = CancellationToken::new();
         let abort = self.tasks.spawn(work(stop.clone()));
         self.names.insert(abort.id(), name);
-        self.order.push(Started { id: abort.id(), name, stop, abort, limit });
+        self.order.push(Started { id: abort.id(), name, stop, abort, hard: None, limit });
+    }
+
+    /// The same on a thread of its own, for one that computes for long between two waits: what it wakes would wait for
+    /// it on its own worker, however idle the others are.
+    pub fn start_alone<F>(
+        &mut self,
+        name: &'static str,
+        limit: Duration,
+        work: impl FnOnce(CancellationToken) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()>,
+    {
+        let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
+        let (asked, ends) = (stop.clone(), hard.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let abort = self.tasks.spawn_blocking(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = ends.cancelled() => {}
+                    () = work(asked) => {}
+                }
+            });
+        });
+        self.names.insert(abort.id(), name);
+        self.order.push(Started { id: abort.id(), name, stop, abort, hard: Some(hard), limit });
     }
 
     /// Waits for the next task that ends, however it does; for ever while none is left.
@@ -93,6 +121,9 @@ impl Supervisor {
             };
             if tokio::time::timeout(last.limit, over).await.is_err() {
                 last.abort.abort();
+                if let Some(hard) = last.hard {
+                    hard.cancel();
+                }
                 self.names.remove(&last.id);
                 all.push(Ended { name: last.name, how: How::Aborted });
             }
@@ -164,6 +195,17 @@ mod tests {
         let mut all = Supervisor::new();
         all.start("stubborn", Duration::from_millis(10), |_| std::future::pending());
         assert_eq!(all.stop().await, [Ended { name: "stubborn", how: How::Aborted }]);
+    }
+
+    #[tokio::test]
+    async fn one_with_a_thread_of_its_own_stops_the_same_way() {
+        let mut all = Supervisor::new();
+        all.start_alone("stubborn", Duration::from_millis(10), |_| std::future::pending());
+        all.start_alone("shaky", LONG, |_| async { panic!("on purpose") });
+        assert_eq!(all.next().await, Ended { name: "shaky", how: How::Panicked });
+        all.start_alone("desk", LONG, |stop| async move { stop.cancelled().await });
+        let ended: Vec<_> = all.stop().await.into_iter().map(|e| (e.name, e.how)).collect();
+        assert_eq!(ended, [("desk", How::Finished), ("stubborn", How::Aborted)]);
     }
 
     #[tokio::test]
