@@ -50,7 +50,7 @@ const BESIDE: Span = Span::from_millis(5);
 /// With so many attempts under way their outcomes are kept by swarms …
 const SWARM: usize = 64;
 /// … of which the first waits so long for the others at most: a commit of one costs nearly as much as one of many.
-const GATHER: Span = Span::from_millis(5);
+const GATHER: Span = Span::from_millis(10);
 
 /// Somebody wants a reload: the request, and where the answer goes.
 pub type ReloadRequest = (ReloadAsk, oneshot::Sender<Result<ReloadAnswer, String>>);
@@ -137,8 +137,8 @@ impl Memory {
         self.down.contains(channel) || self.shut.contains(channel)
     }
 
-    /// Whether so many attempts are under way that the next ones are claimed while a commit is: the texts of one swarm
-    /// are made while another is kept.
+    /// Whether so many attempts are under way that the next ones are claimed as there is room, and not with the commit
+    /// that keeps them: the texts of one swarm are made while another is kept.
     fn is_swarming(&self) -> bool {
         self.flying.len() >= SWARM && !self.stopping
     }
@@ -146,8 +146,10 @@ impl Memory {
     /// Whether a turn waits a moment for more outcomes of the many that are under way.
     fn gathers(&mut self, turn: &Turn, elapsed: Span) -> bool {
         let outcomes = turn.reports.len();
+        // One half is under way while the other is kept: in one swarm of all, desk and store would wait for each other.
+        let enough = (self.flying.len() / 2).max(SWARM);
         let swarming = turn.pending.is_empty() && turn.observed == 0 && turn.rows.is_empty();
-        if !swarming || self.stopping || !(1..SWARM).contains(&outcomes) || self.flying.len() < SWARM {
+        if !swarming || self.stopping || !(1..enough).contains(&outcomes) || self.flying.len() < SWARM {
             self.gathering = None;
             return false;
         }
@@ -321,8 +323,7 @@ impl DeskOwner {
                 fail(&mut under_way, turn, memory, "内部错误 / internal error");
                 return Life::Again(Some(e.to_string()));
             }
-            if under_way.is_some()
-                && memory.is_swarming()
+            if memory.is_swarming()
                 && self.asks.is_empty()
                 && self.orders.is_empty()
                 && let Err(e) = self.claim(&mut desk, &mut turn, memory, tick.now)
@@ -417,7 +418,8 @@ impl DeskOwner {
         // as a claim would be answered before the message leaves (B8).
         let open = room && turn.claims.is_empty();
         let now = memory.business.now();
-        let until = desk.next_wake().map_or(TICK, |at| at.since(now)).min(TICK).max(Span::from_millis(5));
+        let ahead = if memory.gathering.is_some() { GATHER } else { TICK };
+        let until = desk.next_wake().map_or(ahead, |at| at.since(now)).min(ahead).max(Span::from_millis(5));
         let (busy, stopping) = (under_way.is_some(), memory.stopping);
         let done = async {
             match under_way {

@@ -306,10 +306,10 @@ impl Renderer for Templates {
     fn render(&self, letter: &Letter<'_>) -> Result<Body, RenderFault> {
         let set = self.set(letter.language);
         let limit = letter.card.body_limit.unwrap_or(LONGEST).min(LONGEST);
-        if let Some(set) = set.filter(|_| !letter.minimal) {
-            if let Some(body) = self.fitting(set, letter, limit)? {
-                return Ok(body);
-            }
+        if let Some(set) = set.filter(|_| !letter.minimal)
+            && let Some(body) = self.fitting(set, letter, limit)?
+        {
+            return Ok(body);
         }
         // Too long for every way of cutting it at items, or asked for: the minimal text.
         let text = minimal::text(letter, set.map(|s| &s.words), limit);

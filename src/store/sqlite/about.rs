@@ -79,8 +79,11 @@ impl About {
 
 /// The part of an id that is entered: whole letters of its first bytes.
 pub(super) fn beginning(id: &str) -> &str {
-    let end = id.find('\0').unwrap_or(id.len());
-    &id[..id.floor_char_boundary(PREFIX.min(end))]
+    let mut end = id.find('\0').unwrap_or(id.len()).min(PREFIX);
+    while !id.is_char_boundary(end) {
+        end -= 1;
+    }
+    &id[..end]
 }
 
 /// Takes out what is entered of the records up to and including `to`, which are about to be dropped.
