@@ -147,7 +147,8 @@ impl Bench {
             let Ok(acked) = acked.parse::<jiff::Timestamp>() else { continue };
             let mut rows = store
                 .prepare_cached(
-                    "SELECT kind, at FROM (SELECT body, kind, incident, at FROM audit ORDER BY seq DESC LIMIT 5000) \
+                    "SELECT kind, at FROM (SELECT body, kind, incident, at FROM audit WHERE desk = 1 ORDER BY seq DESC \
+                     LIMIT 5000) \
                      WHERE incident = ?1 AND at >= ?2",
                 )
                 .expect("sql");
