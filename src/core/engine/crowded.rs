@@ -218,6 +218,50 @@ fn a_source_that_invents_names_fills_a_case_and_no_more() {
     assert_eq!(story.with("c", |c, _| c.state.word()), ["running"]);
 }
 
+/// A case of which some entries were dropped.
+struct Squeezed {
+    engine: Engine,
+    before: Vec<String>,
+    after: Vec<String>,
+    footing: Footing,
+    until: Instant,
+}
+
+impl Squeezed {
+    fn of(history: &[Seen], goal: usize) -> Squeezed {
+        let mut engine = engine(POLICY);
+        for seen in history {
+            engine.observe(&seen.observation(), end());
+        }
+        let before = outcomes(&engine, end());
+        let case = engine.cases.get_mut(0).expect("the case");
+        let mut footing = Footing::default();
+        for clock in engine.history.clocks_on(case.kind) {
+            engine.deriver.trace(clock, &case.timeline, &engine.symbols, end(), &mut footing);
+        }
+        case.timeline.make_room_gently(goal, &footing, end(), &engine.symbols);
+        let until = case.timeline.dropped_until();
+        let after = outcomes(&engine, end());
+        Squeezed { engine, before, after, footing, until }
+    }
+}
+
+#[test]
+fn a_deadline_that_was_taken_back_takes_no_other_with_it() {
+    let seen = |as_of, name, removed| Seen {
+        as_of,
+        revision: 0,
+        marks: vec![(name, None, as_of, removed)],
+        attributes: Vec::new(),
+    };
+    let history = [seen(0, "answer_by", false), seen(1, "answer_by", true), seen(908, "assigned", false)];
+    for goal in 1..=3 {
+        let squeezed = Squeezed::of(&history, goal);
+        assert!(!squeezed.before.is_empty());
+        assert_eq!(squeezed.before, squeezed.after, "{goal} to go");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -234,19 +278,7 @@ proptest! {
             history.dedup_by_key(|s| s.as_of);
             history.iter_mut().flat_map(|s| &mut s.marks).for_each(|mark| (mark.1, mark.3) = (None, false));
         }
-        let mut engine = engine(POLICY);
-        for seen in &history {
-            engine.observe(&seen.observation(), end());
-        }
-        let before = outcomes(&engine, end());
-        let case = engine.cases.get_mut(0).expect("the case");
-        let mut footing = Footing::default();
-        for clock in engine.history.clocks_on(case.kind) {
-            engine.deriver.trace(clock, &case.timeline, &engine.symbols, end(), &mut footing);
-        }
-        case.timeline.make_room_gently(goal, &footing, end(), &engine.symbols);
-        let until = case.timeline.dropped_until();
-        let after = outcomes(&engine, end());
+        let Squeezed { mut engine, before, after, footing, until } = Squeezed::of(&history, goal);
         if until == Instant::MIN {
             prop_assert_eq!(&before, &after);
         }

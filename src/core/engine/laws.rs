@@ -96,9 +96,9 @@ pub(super) fn end() -> Instant {
 pub(super) struct Seen {
     /// Minutes after the start at which it was true.
     pub(super) as_of: i64,
-    revision: i64,
+    pub(super) revision: i64,
     pub(super) marks: Vec<(&'static str, Option<u8>, i64, bool)>,
-    attributes: Vec<(&'static str, &'static str)>,
+    pub(super) attributes: Vec<(&'static str, &'static str)>,
 }
 
 impl Seen {

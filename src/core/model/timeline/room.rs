@@ -223,7 +223,7 @@ impl<'a> Room<'a> {
 
     /// Step 2.
     fn drop_unused(&mut self) {
-        let newest = self.newest(self.now, |room, e| room.is_repeated(e) && !e.removed);
+        let newest = self.newest(self.now, |room, e| room.is_repeated(e));
         for place in 0..self.entries().len() {
             let entry = self.entries()[place];
             if self.left == 0 || entry.at > self.now {
@@ -240,7 +240,8 @@ impl<'a> Room<'a> {
     fn newest(&self, until: Instant, among: impl Fn(&Self, &Entry) -> bool) -> Vec<usize> {
         let mut newest: Vec<usize> = Vec::new();
         for (place, entry) in self.entries().iter().enumerate() {
-            if entry.at > until || self.gone[place] || !among(self, entry) {
+            // What is no longer there stands for nothing that was said before it.
+            if entry.at > until || entry.removed || self.gone[place] || !among(self, entry) {
                 continue;
             }
             let is_same = |p: &&mut usize| {
@@ -305,6 +306,10 @@ impl<'a> Room<'a> {
         let mut next: Vec<usize> = Vec::new();
         for (place, entry) in self.entries().iter().enumerate().rev() {
             if self.gone[place] || entry.at > until || entry.tag > Tag::Deadline {
+                continue;
+            }
+            if entry.removed {
+                stays[place] = false;
                 continue;
             }
             let known = next.iter().position(|p| self.is_same_thing(&self.entries()[*p], entry));
