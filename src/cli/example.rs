@@ -8,7 +8,6 @@ use crate::config::builtin;
 use crate::core::model::{Observation, Value};
 use crate::core::time::Instant;
 use crate::daemon::handle::{Ask, Handle, ObserveAnswer};
-use crate::daemon::intake::into_static;
 use crate::sources::history::import::ImportConfig;
 
 const FILE: &str = "examples/first-alert.jsonl";
@@ -41,7 +40,7 @@ fn observations(import: &ImportConfig, now: Instant) -> Result<Vec<Observation<'
     Ok(read
         .into_iter()
         .map(|(_, seen)| {
-            let mut seen = into_static(seen);
+            let mut seen = seen.into_owned();
             seen.id = format!("{}-{suffix}", seen.id).into();
             seen.as_of = moved(seen.as_of);
             for mark in &mut seen.marks {

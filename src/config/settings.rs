@@ -165,6 +165,7 @@ struct Folders {
     store: PathBuf,
     templates: PathBuf,
     server: PathBuf,
+    tokens: BTreeMap<String, PathBuf>,
 }
 
 impl Folders {
@@ -190,6 +191,11 @@ impl Folders {
             store: folder(&["store", "sqlite", "path"]),
             templates: folder(&["templates", "folder"]),
             server: folder(&["server", "socket"]),
+            tokens: settings
+                .iter()
+                .flat_map(|s| s.server.tokens.keys())
+                .map(|name| (name.clone(), folder(&["server", "tokens", name, "token_file"])))
+                .collect(),
         }
     }
 
@@ -203,6 +209,11 @@ impl Folders {
         settings.templates.rebase(&self.templates);
         if let Some(socket) = &mut settings.server.socket {
             *socket = self.server.join(&*socket);
+        }
+        for (name, client) in &mut settings.server.tokens {
+            if let (Some(file), Some(folder)) = (&mut client.token_file, self.tokens.get(name)) {
+                *file = folder.join(&*file);
+            }
         }
     }
 }
@@ -344,5 +355,28 @@ impl HolidaySource {
                 }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_is_meant_from_the_file_that_names_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let main = folder.path().join("main.toml");
+        std::fs::create_dir(folder.path().join("systems")).expect("a folder");
+        let text = "include = [\"builtin:shiftbell.toml\", \"systems/erp.toml\"]\n[server]\nsocket = \"desk.sock\"\n";
+        std::fs::write(&main, text).expect("a file");
+        let text = "[server.tokens.erp]\ntoken_file = \"erp.token\"\n\
+                    [server.tokens.crm]\ntoken_file = \"/run/crm.token\"\n";
+        std::fs::write(folder.path().join("systems/erp.toml"), text).expect("a file");
+        let checked = check_settings(&main, &BTreeMap::new(), None);
+        let server = checked.whole.expect("settings that can be read").server;
+        let token = |name: &str| server.tokens[name].token_file.clone();
+        assert_eq!(token("erp"), Some(folder.path().join("systems/erp.token")));
+        assert_eq!(token("crm"), Some(PathBuf::from("/run/crm.token")));
+        assert_eq!(server.socket, Some(folder.path().join("desk.sock")));
     }
 }

@@ -33,7 +33,7 @@ use super::config::ClientRole;
 use super::door::{self, Caller, Peer};
 use super::problem::Problem;
 use super::{ANSWER_WITHIN, Shared};
-use crate::core::model::{Mark, Merge, Observation, Value};
+use crate::core::model::{Merge, Observation};
 use crate::daemon::handle::{Ask, Noticed, ObserveAnswer};
 use crate::daemon::noticed::PAGE;
 use crate::telemetry::metrics::{Refused, Taken};
@@ -140,7 +140,7 @@ pub(super) async fn take(
                     outcome.note(index, Taken::Refused, Some(reason));
                     continue;
                 }
-                observations.push(owned(observation));
+                observations.push(observation.into_owned());
                 places.push(index);
             }
         }
@@ -313,43 +313,6 @@ impl<'de> Visitor<'de> for List<'_> {
             None => Ok(items),
             Some(_) => Err(de::Error::custom("expected no other key beside `observations`")),
         }
-    }
-}
-
-/// An observation that no longer borrows from the body.
-fn owned(seen: Observation<'_>) -> Observation<'static> {
-    fn own(text: Cow<'_, str>) -> Cow<'static, str> {
-        Cow::Owned(text.into_owned())
-    }
-    Observation {
-        source: own(seen.source),
-        kind: own(seen.kind),
-        id: own(seen.id),
-        as_of: seen.as_of,
-        revision: seen.revision,
-        marks: seen
-            .marks
-            .into_iter()
-            .map(|m| Mark {
-                name: own(m.name),
-                reference: m.reference.map(own),
-                at: m.at,
-                removed: m.removed,
-            })
-            .collect(),
-        attributes: seen
-            .attributes
-            .into_iter()
-            .map(|(name, value)| {
-                let value = match value {
-                    Value::Bool(v) => Value::Bool(v),
-                    Value::Int(v) => Value::Int(v),
-                    Value::Real(v) => Value::Real(v),
-                    Value::Text(v) => Value::Text(own(v)),
-                };
-                (own(name), value)
-            })
-            .collect(),
     }
 }
 

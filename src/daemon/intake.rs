@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::core::model::{Mark, Observation, Row, Table, Value};
+use crate::core::model::{Observation, Row, Table};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::daemon::handle::{AskError, Noticed, ObserveAnswer};
@@ -375,7 +375,7 @@ impl Intake {
                         cursor.step(number, text);
                         match self.import.read(text) {
                             Ok((_, seen)) => {
-                                observations.push(into_static(seen));
+                                observations.push(seen.into_owned());
                                 numbers.push(number);
                                 continue;
                             }
@@ -546,41 +546,4 @@ fn free_name(folder: &Path, name: &str) -> PathBuf {
         n += 1;
     }
     target
-}
-
-/// The observation with texts of its own.
-pub fn into_static(seen: Observation<'_>) -> Observation<'static> {
-    fn own(text: std::borrow::Cow<'_, str>) -> std::borrow::Cow<'static, str> {
-        text.into_owned().into()
-    }
-    Observation {
-        source: own(seen.source),
-        kind: own(seen.kind),
-        id: own(seen.id),
-        as_of: seen.as_of,
-        revision: seen.revision,
-        marks: seen
-            .marks
-            .into_iter()
-            .map(|m| Mark {
-                name: own(m.name),
-                reference: m.reference.map(own),
-                at: m.at,
-                removed: m.removed,
-            })
-            .collect(),
-        attributes: seen
-            .attributes
-            .into_iter()
-            .map(|(name, value)| {
-                let value = match value {
-                    Value::Bool(b) => Value::Bool(b),
-                    Value::Int(n) => Value::Int(n),
-                    Value::Real(r) => Value::Real(r),
-                    Value::Text(text) => Value::Text(own(text)),
-                };
-                (own(name), value)
-            })
-            .collect(),
-    }
 }

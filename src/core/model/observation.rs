@@ -51,3 +51,42 @@ pub enum Value<'a> {
     /// A text.
     Text(Cow<'a, str>),
 }
+
+impl Observation<'_> {
+    /// It with texts of its own, for whoever keeps it longer than the line or page it was read from.
+    pub fn into_owned(self) -> Observation<'static> {
+        fn own(text: Cow<'_, str>) -> Cow<'static, str> {
+            Cow::Owned(text.into_owned())
+        }
+        Observation {
+            source: own(self.source),
+            kind: own(self.kind),
+            id: own(self.id),
+            as_of: self.as_of,
+            revision: self.revision,
+            marks: self
+                .marks
+                .into_iter()
+                .map(|mark| Mark {
+                    name: own(mark.name),
+                    reference: mark.reference.map(own),
+                    at: mark.at,
+                    removed: mark.removed,
+                })
+                .collect(),
+            attributes: self
+                .attributes
+                .into_iter()
+                .map(|(name, value)| {
+                    let value = match value {
+                        Value::Bool(yes) => Value::Bool(yes),
+                        Value::Int(number) => Value::Int(number),
+                        Value::Real(number) => Value::Real(number),
+                        Value::Text(text) => Value::Text(own(text)),
+                    };
+                    (own(name), value)
+                })
+                .collect(),
+        }
+    }
+}
