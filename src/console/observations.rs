@@ -33,7 +33,7 @@ use super::config::ClientRole;
 use super::door::{self, Caller, Peer};
 use super::problem::Problem;
 use super::{ANSWER_WITHIN, Shared};
-use crate::core::model::{Merge, Observation};
+use crate::core::model::Merge;
 use crate::daemon::handle::{Ask, Noticed, ObserveAnswer};
 use crate::daemon::noticed::PAGE;
 use crate::telemetry::metrics::{Refused, Taken};
