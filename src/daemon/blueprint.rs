@@ -64,12 +64,21 @@ pub enum LoadError {
     Died,
 }
 
+/// What is known of the time at which a desk is loaded, where it is earlier than what the desk had reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// Nothing yet: the desk waits for the time that it had reached.
+    Waits,
+    /// The clock was ahead, and is right now (T3): the desk goes back.
+    GoesBack,
+}
+
 impl Blueprint {
     /// The desk as the store has it, ready to work at `now`.
     ///
     /// # Errors
     /// The store cannot be read, or a row lets the engine die.
-    pub async fn load(&self, store: &dyn Store, now: Instant) -> Result<Loaded, LoadError> {
+    pub async fn load(&self, store: &dyn Store, now: Instant, earlier: Earlier) -> Result<Loaded, LoadError> {
         let mut problems = Problems::new();
         let made = Desk::new(
             self.setup.clone(),
@@ -104,7 +113,11 @@ impl Blueprint {
             .await?;
         let lock = Arc::into_inner(shared).ok_or(LoadError::Died)?;
         let (mut desk, unread) = lock.into_inner().map_err(|_| LoadError::Died)?;
-        guarded(|| desk.start(now)).map_err(|_| LoadError::Died)?;
+        guarded(|| match earlier {
+            Earlier::GoesBack if desk.now() > now => desk.start_back(now),
+            Earlier::GoesBack | Earlier::Waits => desk.start(now),
+        })
+        .map_err(|_| LoadError::Died)?;
         Ok(Loaded { desk, rows, unread })
     }
 }

@@ -102,6 +102,8 @@ pub struct BusinessTime {
     /// What was answered last: decisions stand still until the truth has caught up.
     told: Instant,
     doubt: Option<Doubt>,
+    /// The last long step back is known to be right: what was reached before it is not waited for.
+    went_back: bool,
     /// A gap this long is a downtime.
     catch_up_after: Span,
 }
@@ -120,8 +122,23 @@ impl BusinessTime {
             elapsed: reading.elapsed,
             told: reading.wall,
             doubt: None,
+            went_back: false,
             catch_up_after,
         }
+    }
+
+    /// Takes up the time that a desk had reached before this process: a clock that says an earlier one is doubted like one
+    /// that has stepped back before our eyes.
+    pub fn resume(&mut self, reached: Instant) {
+        if reached > self.told {
+            self.told = reached;
+            self.truth = reached;
+        }
+    }
+
+    /// Whether a desk that had reached a later time goes back to this one (T3).
+    pub fn went_back(&self) -> bool {
+        self.went_back
     }
 
     /// What was answered last.
@@ -184,6 +201,7 @@ impl BusinessTime {
             let behind = self.told.as_millis() - wall.as_millis();
             if behind > WAITED_OUT.as_millis() {
                 self.told = wall;
+                self.went_back = true;
                 return Tick { now: wall, event, rebuild: true };
             }
             return self.answer(event, slept);

@@ -24,7 +24,7 @@ use crate::core::engine::{Desk, Remark};
 use crate::core::ids::Id;
 use crate::core::model::{Batch, Incident, OutcomeClass, Table};
 use crate::core::time::{Instant, Span};
-use crate::daemon::blueprint::{Blueprint, Careful, Panicked, guarded};
+use crate::daemon::blueprint::{Blueprint, Careful, Earlier, Panicked, guarded};
 use crate::daemon::business::{BusinessTime, Event, Evidence};
 use crate::daemon::dispatch::{Job, Report, limit_of};
 use crate::daemon::handle::{Ask, AskError, ObserveAnswer, ReloadAnswer, ReloadAsk, Which};
@@ -133,6 +133,11 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// What a desk that is loaded makes of a time before the one it had reached.
+    fn earlier(&self) -> Earlier {
+        if self.business.went_back() { Earlier::GoesBack } else { Earlier::Waits }
+    }
+
     fn is_down(&self, channel: &str) -> bool {
         self.down.contains(channel) || self.shut.contains(channel)
     }
@@ -240,7 +245,7 @@ impl DeskOwner {
         let loaded = tokio::select! {
             biased;
             () = stop.cancelled() => return Life::Over(End::Stopped),
-            loaded = self.blueprint.load(&*store, now) => loaded,
+            loaded = self.blueprint.load(&*store, now, memory.earlier()) => loaded,
         };
         let mut desk = match loaded {
             Ok(loaded) => {
@@ -248,6 +253,7 @@ impl DeskOwner {
                     error!(row, "a row of the store cannot be read and was left out");
                 }
                 info!(desk = %self.blueprint.setup.desk, rows = loaded.rows, "the desk is loaded");
+                memory.business.resume(loaded.desk.now());
                 loaded.desk
             }
             Err(e) => {

@@ -1,5 +1,7 @@
 //! The owner of a desk, over a store that fails when it is told to, and channels that answer when they are told to.
 
+mod truth;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
@@ -122,6 +124,7 @@ struct Fake {
     card: ChannelCard,
     store: Arc<Faulty>,
     answers: Semaphore,
+    outcome: Mutex<OutcomeClass>,
     sent: Mutex<Vec<(Claim, bool)>>,
 }
 
@@ -142,7 +145,7 @@ impl Channel for Fake {
             let kept = !self.store.rows(&"rig".into(), query).await.unwrap().is_empty();
             self.sent.lock().unwrap().push((claim.clone(), kept));
             self.answers.acquire().await.unwrap().forget();
-            Outcome::of(OutcomeClass::Accepted)
+            Outcome::of(*self.outcome.lock().unwrap())
         })
     }
 }
@@ -237,6 +240,7 @@ impl Rig {
                     card: channel.card().clone(),
                     store: store.clone(),
                     answers: Semaphore::new(1000),
+                    outcome: Mutex::new(OutcomeClass::Accepted),
                     sent: Mutex::default(),
                 };
                 (name.clone(), Arc::new(fake))

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::core::alerting::Silence;
+use crate::core::alerting::{Choice, Question, Silence};
 use crate::core::ids::Id;
 use crate::core::model::{Attempt, AuditRecord, Batch, Incident, Message, Notice, Table};
 
@@ -16,6 +17,17 @@ pub struct Change<T> {
     pub before: Option<Arc<T>>,
     /// After it.
     pub after: Option<Arc<T>>,
+}
+
+/// A decision as it is kept: what was asked, what was chosen, for which notice.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Decision {
+    /// The notice.
+    pub notice: Id,
+    /// What was asked.
+    pub question: Question,
+    /// What was chosen.
+    pub choice: Choice,
 }
 
 /// What one commit changed.
@@ -31,8 +43,8 @@ pub struct Commit {
     pub attempts: Vec<Change<Attempt>>,
     /// How far sources were read: source, from, to.
     pub cursors: Vec<(String, usize, usize)>,
-    /// Notices that a decision was kept for.
-    pub decisions: Vec<String>,
+    /// Decisions that were kept.
+    pub decisions: Vec<Decision>,
     /// Audit records.
     pub audit: Vec<AuditRecord>,
 }
@@ -156,7 +168,10 @@ impl Kept {
                     let from = self.cursors.insert(id.to_owned(), to).unwrap_or(0);
                     commit.cursors.push((id.to_owned(), from, to));
                 }
-                Table::Decision => commit.decisions.extend(row.parent.clone()),
+                Table::Decision => {
+                    let kept = body.map(serde_json::from_slice).transpose();
+                    commit.decisions.extend(kept.map_err(|e| format!("decision {id}: {e}"))?);
+                }
                 _ => {}
             }
         }

@@ -221,11 +221,10 @@ impl World {
         if self.calm {
             return;
         }
-        // Not further back than what is waited out (T3): after more, the desk stands still until the time it had
-        // reached, which is known and not mended yet.
+        // Short ones back are waited out; longer ones let the desk go back (T3).
         let far = self.dice.chance(40);
         let by =
-            if far { self.dice.between(-290_000, 5_400_000) } else { self.dice.between(-290_000, 300_000) };
+            if far { self.dice.between(-5_400_000, 5_400_000) } else { self.dice.between(-290_000, 300_000) };
         self.offset += by;
         self.note(What::Jumped(by));
         match self.dice.below(3) {

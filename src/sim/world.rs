@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use crate::core::alerting::{Claim, Letter, RenderFault, Renderer, Response, Room, Setup, Signal};
 use crate::core::clock::ReloadMode;
@@ -15,10 +15,10 @@ use crate::core::engine::Desk;
 use crate::core::ids::{Id, InstallationKey};
 use crate::core::model::{Body, Outcome, Row, Statement, Table};
 use crate::core::time::{Instant, Span};
-use crate::daemon::blueprint::{Blueprint, guarded};
+use crate::daemon::blueprint::{Blueprint, Earlier, guarded};
 use crate::daemon::business::{BusinessTime, Evidence};
 use crate::daemon::time::Reading;
-use crate::store::{MemoryStore, Store};
+use crate::store::Store;
 
 use super::invariants::{self, Found, Step};
 use super::kept::Kept;
@@ -51,7 +51,7 @@ pub struct World {
     pub(super) profile: Profile,
     pub(super) land: Land,
     pub(super) setup: Arc<Setup>,
-    store: MemoryStore,
+    store: Arc<dyn Store>,
     pub(super) kept: Kept,
     pub(super) trace: Trace,
     pub(super) found: Vec<Found>,
@@ -121,20 +121,33 @@ impl Renderer for Blunt {
     }
 }
 
-/// The answer of something that never has to wait.
-fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
-    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(done) => Some(done),
-        Poll::Pending => None,
+/// Wakes whoever waits for a store that works on a thread of its own.
+struct Waiting(std::thread::Thread);
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// The answer of a store. Virtual time stands still meanwhile.
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Waiting(std::thread::current())));
+    let mut work = pin!(work);
+    loop {
+        if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return done;
+        }
+        std::thread::park();
     }
 }
 
 impl World {
-    /// The world of a seed, that ends after so long.
+    /// The world of a seed, that ends after so long, over a store that is empty.
     ///
     /// # Errors
     /// The land of the seed is wrong.
-    pub fn new(seed: u64, length: Span) -> Result<World, String> {
+    pub fn new(seed: u64, length: Span, store: Arc<dyn Store>) -> Result<World, String> {
         let mut dice = Dice::new(seed);
         let profile = Profile::new(&mut dice);
         let land = Land::new(&mut dice.fork());
@@ -153,7 +166,7 @@ impl World {
             profile,
             land,
             setup,
-            store: MemoryStore::new(),
+            store,
             kept: Kept::default(),
             trace: Trace::default(),
             found: Vec::new(),
@@ -263,7 +276,7 @@ impl World {
         first.min(if self.stands { slow } else { wake })
     }
 
-    /// The business clock: as the desk has it, which never goes back (T3).
+    /// The business clock: as the desk has it, which goes back only where that is known to be right (T3).
     pub(super) fn now(&self) -> Instant {
         self.business.now().max(self.latest)
     }
@@ -297,6 +310,9 @@ impl World {
         let tick = self.business.tick(self.reading(), &self.evidence);
         self.stands = self.business.is_suspect() || self.now() == before && self.reading().wall < before;
         if tick.rebuild {
+            if self.business.went_back() {
+                self.latest = self.latest.min(self.business.now());
+            }
             self.note(What::Rebuilt);
             self.drop_turn(true);
             self.desk = None;

@@ -1,10 +1,11 @@
 //! The seeded simulation: the same seed is the same story, and no seed is against an invariant.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use shiftbell::core::time::Span;
 use shiftbell::sim;
+use shiftbell::store::{SqliteOptions, SqliteStore};
 
 /// So many seeds in every run of the tests.
 const SEEDS: u64 = 200;
@@ -37,6 +38,21 @@ fn no_seed_is_against_an_invariant() {
         })
         .collect();
     assert!(failed.is_empty(), "{} of {SEEDS} seeds failed:\n{}", failed.len(), commands.join("\n"));
+}
+
+/// The same worlds over the store of one node: what it brings back after every death is what was kept.
+#[test]
+fn over_the_real_store_it_is_the_same_story() {
+    const MINUTES: i64 = 20;
+    for seed in 1..=10 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("sim.db"), SqliteOptions::default());
+        let store = Arc::new(store.expect("a store"));
+        let run = sim::run_on(seed, Span::from_minutes(MINUTES), store).expect("a land that is right");
+        assert!(!run.failed(), "seed {seed} over SQLite:\n{}", run.story());
+        let memory = sim::run(seed, Span::from_minutes(MINUTES)).expect("a land that is right");
+        assert!(run.trace.text() == memory.trace.text(), "seed {seed} is another story over SQLite");
+    }
 }
 
 #[test]

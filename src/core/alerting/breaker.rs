@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::core::ids::Id;
 use crate::core::time::{Instant, Span};
 
+use super::turned::Back;
+
 /// The window of the failure share.
 const WINDOW: Span = Span::MINUTE;
 /// So many results make a share worth looking at.
@@ -76,6 +78,12 @@ impl Breaker {
     /// How often it opened without closing in between.
     pub(super) fn rounds(&self) -> u32 {
         self.rounds
+    }
+
+    /// The clock was ahead, and is right again (T3).
+    pub(super) fn turn_back(&mut self, back: Back) {
+        back.awaited(&mut self.probe_at);
+        self.results.clear();
     }
 
     /// This message probes.

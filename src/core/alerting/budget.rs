@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::time::{Instant, Span};
 
+use super::turned::Back;
+
 /// More entries than this are thinned.
 const ENTRIES: usize = 128;
 
@@ -105,13 +107,14 @@ impl Budget {
         }
     }
 
-    /// One that was taken was certainly not used.
-    pub(super) fn give_back(&mut self) {
-        if let Some((_, n)) = self.taken.back_mut() {
-            *n -= 1;
-            if *n == 0 {
-                self.taken.pop_back();
-            }
+    /// One that was taken at an instant was certainly not used: that one, and not a later one, which would count for too
+    /// short a time then. Thinning may have moved it to a later entry.
+    pub(super) fn give_back(&mut self, at: Instant) {
+        let Some(place) = self.taken.iter().position(|(taken, _)| *taken >= at.as_millis()) else { return };
+        let Some((_, n)) = self.taken.get_mut(place) else { return };
+        *n = n.saturating_sub(1);
+        if *n == 0 {
+            self.taken.remove(place);
         }
     }
 
@@ -119,6 +122,18 @@ impl Budget {
     pub(super) fn throttle(&mut self, wait: Instant, halved_until: Instant) {
         self.muted_until = self.muted_until.max(Some(wait));
         self.halved_until = self.halved_until.max(Some(halved_until));
+    }
+
+    /// The clock was ahead, and is right again (T3).
+    pub(super) fn turn_back(&mut self, back: Back) {
+        for (taken, _) in &mut self.taken {
+            let mut at = Instant::from_millis(*taken);
+            back.happened(&mut at);
+            *taken = at.as_millis();
+        }
+        self.taken.make_contiguous().sort_unstable();
+        back.awaited(&mut self.halved_until);
+        back.awaited(&mut self.muted_until);
     }
 
     /// Nothing until then: the recipient has had enough.
@@ -132,6 +147,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_is_given_back_is_the_one_that_was_not_used() {
+        let mut budget = Budget::default();
+        budget.take(Span::MINUTE, at(0));
+        budget.take(Span::MINUTE, at(50));
+        budget.give_back(at(0));
+        let wait = |budget: &Budget, now| budget.wait([(1, Span::MINUTE)].into_iter(), 0, today(), at(now));
+        assert_eq!(wait(&budget, 70), Some(at(110)), "the second one did leave");
+        budget.give_back(at(50));
+        assert_eq!(wait(&budget, 70), None);
+        budget.give_back(at(50));
+        assert_eq!(budget, Budget::default(), "nothing is left to give");
+    }
 
     const MINUTE: Limit = (1, Span::MINUTE);
 
@@ -188,9 +217,9 @@ mod tests {
     fn what_was_not_sent_is_given_back() {
         let mut budget = Budget::default();
         budget.take(Span::MINUTE, at(0));
-        budget.give_back();
+        budget.give_back(at(0));
         assert_eq!(budget, Budget::default());
-        budget.give_back();
+        budget.give_back(at(0));
         assert_eq!(budget.wait([MINUTE].into_iter(), 0, today(), at(1)), None);
     }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use crate::core::alerting::{Alerting, Claim, Count, Note, Renderer, Room};
 use crate::core::ids::Id;
 use crate::core::model::{
-    Attempt, Body, Cause, ChannelCard, Class, DuplicateKey, MessageState, NoticeState, OutcomeClass, Purpose,
-    Recipient, Table,
+    Attempt, Body, Cause, ChannelCard, Class, DuplicateKey, MessageState, NoticeState, Purpose, Recipient,
+    Table,
 };
 use crate::core::time::{Instant, Span};
 
@@ -143,36 +143,6 @@ impl Alerting {
         Look::Next
     }
 
-    /// O1, O3: an earlier step of one of its incidents is under way on this lane; or this says that it is over, and
-    /// something earlier has not ended yet.
-    fn goes_after(&self, id: Id) -> Option<Id> {
-        let message = self.messages.get(&id)?;
-        let mut looked = 0;
-        for notice in message.notices.iter().filter_map(|n| self.notices.get(n)) {
-            let over = Sort::of(notice.purpose) == Sort::Over;
-            for other in self.outbox.of_incident.get(&notice.incident).into_iter().flatten() {
-                let Some(earlier) = self.notices.get(other).filter(|n| n.id != notice.id) else { continue };
-                if !over && earlier.step >= notice.step {
-                    continue;
-                }
-                for other in self.outbox.of_notice.get(&earlier.id).into_iter().flatten() {
-                    let Some(sent) = self.messages.get(other) else { continue };
-                    let under_way = matches!(sent.state, MessageState::Inflight | MessageState::Uncertain)
-                        || over && sent.state == MessageState::Accepted;
-                    if sent.id != id && sent.to.lane == message.to.lane && under_way {
-                        return Some(sent.id);
-                    }
-                }
-            }
-            looked += 1;
-            // A digest of many lists what has many histories: the first ones are the urgent ones.
-            if looked >= 50 {
-                break;
-            }
-        }
-        None
-    }
-
     fn wait_behind(&mut self, id: Id, other: Id) {
         self.outbox.behind.entry(other).or_default().insert(id);
         if self.messages.get(&id).is_some_and(|m| m.state == MessageState::Ready) {
@@ -185,10 +155,22 @@ impl Alerting {
         }
     }
 
+    /// The last attempt of a message that goes again byte by byte, if it does: its provider may have taken it, and knows
+    /// copies by key or by text (§10.4). What joined it would not be in its text, and what it joined would be a copy
+    /// under another key.
+    pub(super) fn frozen(&self, id: Id) -> Option<&Attempt> {
+        let message = self.messages.get(&id)?;
+        let last = self.attempts.get(&(id, message.attempts)).filter(|last| last.may_be_taken())?;
+        let card = self.setup.channels.get(&message.to.lane.channel)?;
+        let knows =
+            matches!(card.duplicate_key, DuplicateKey::Strong { .. } | DuplicateKey::ContentWindow { .. });
+        knows.then_some(last)
+    }
+
     /// An SMS or a call takes everything along that the person has open; of other lanes, more than three of one family
     /// go as one.
     fn bundle(&mut self, id: Id, to: &Recipient, address: Id) {
-        if self.most() == 1 {
+        if self.most() == 1 || self.frozen(id).is_some() {
             return;
         }
         let Some(sort) = self.messages.get(&id).and_then(|m| self.sort_of(m)).filter(|s| s.mixes()) else {
@@ -206,6 +188,8 @@ impl Alerting {
                 self.messages
                     .get(m)
                     .is_some_and(|m| m.to.person == to.person && self.sort_of(m) == Some(sort))
+                    && self.frozen(*m).is_none()
+                    && self.goes_after(*m).is_none()
             })
             .collect();
         if serves_all(to.class) {
@@ -223,10 +207,15 @@ impl Alerting {
                     // That it is over is said only where it was told (I17).
                     && (sort != Sort::Over || found.waves.iter().flatten().any(|r| r.lane == to.lane))
                     && self.messages.get(&id).is_some_and(|m| m.notices.len() < self.most());
-                // Who was told by this lane already is not told again by it.
+                // Who was told by this lane already is not told again by it, nor of an earlier step (O1); and a dead
+                // letter does not go where the dead one went (I3).
                 let told = self.outbox.of_notice.get(&notice).into_iter().flatten().any(|m| {
                     self.messages.get(m).is_some_and(|m| m.to.lane == to.lane && !is_waiting(m.state))
                 });
+                let told = told
+                    || self.is_overtaken(found, to, Some(id))
+                    || self.comes_after(notice, to, id).is_some()
+                    || self.dead_lanes(found.incident).contains(&to.lane);
                 if fits && !told {
                     self.join_ready(id, notice);
                 }
@@ -379,14 +368,8 @@ impl Alerting {
         let message = self.messages.get(&id)?;
         let address = self.address_of(&message.to)?;
         let n = message.attempts + 1;
-        let kept = self.attempts.get(&(id, message.attempts)).filter(|a| {
-            // Only what may have been taken is repeated byte by byte; the rest is told as it is now.
-            a.outcome.as_ref().is_none_or(|o| o.class == OutcomeClass::Unknown)
-                && matches!(
-                    card.duplicate_key,
-                    DuplicateKey::Strong { .. } | DuplicateKey::ContentWindow { .. }
-                )
-        });
+        // Only what may have been taken is repeated byte by byte; the rest is told as it is now.
+        let kept = self.frozen(id);
         let body = match kept {
             Some(kept) => kept.body.clone(),
             None => match self.text(id, card, renderer) {

@@ -158,8 +158,10 @@ impl Alerting {
         let remark = Saying::AckLapsed { name: &name, after }.text(self.setup.language, &self.setup.zone);
         self.noted_change(id);
         self.tell(id, Tell { remark: Some(remark.clone()), ..Tell::of(Purpose::AckLapsed) });
+        // Who had it from home hears of it at their desk (I21).
+        let there = self.setup.roster.is_on_duty(&holder, self.now) || self.is_always_told(&holder);
         let told_already = self.incidents.get(&id).is_some_and(|i| i.audience.contains(&holder));
-        if !told_already {
+        if there && !told_already {
             let class = self.incidents.get(&id).map_or(Class::P1, |i| self.class_of(i, i.level));
             self.tell_people(id, &[holder], Purpose::AckLapsed, class, "acker", Some(remark));
         }

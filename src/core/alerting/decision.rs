@@ -39,6 +39,18 @@ pub struct Question {
     pub roster_revision: u64,
     /// The revision of the configuration.
     pub config_revision: u64,
+    /// They are named, and nobody is looked for: copies, who had it, who was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<Named>,
+}
+
+/// People who are told because of what they had to do with an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// As what, such as `former`.
+    pub what: String,
+    /// Who.
+    pub people: Vec<PersonId>,
 }
 
 /// Whose trouble it is.
@@ -99,6 +111,14 @@ type Step<'q> = (&'static str, Vec<&'q Candidate>);
 impl Question {
     /// Answers it.
     pub fn choose(&self) -> Choice {
+        if let Some(Named { what, people }) = &self.named {
+            return Choice {
+                audience: people.clone(),
+                by: what.clone(),
+                next: Vec::new(),
+                reasons: people.iter().map(|p| (p.clone(), what.clone())).collect(),
+            };
+        }
         let steps = match self.scope {
             Scope::Case => self.case(self.level),
             Scope::System => vec![("admins", self.admins()), ("fallback", self.fallback())],
@@ -276,6 +296,7 @@ mod tests {
             ],
             roster_revision: 1,
             config_revision: 1,
+            named: None,
         }
     }
 
@@ -363,6 +384,36 @@ mod tests {
     }
 
     proptest! {
+        /// I23: what is kept of a decision, asked again, is the decision; whoever stands where in the list.
+        #[test]
+        fn the_record_answers_as_it_did(
+            people in proptest::collection::btree_map(0_u8..8, anybody(), 0..8),
+            level in 0_u8..4,
+            pair in any::<bool>(),
+            scope in proptest::sample::select(vec![
+                Scope::Case, Scope::System, Scope::Roster, Scope::DeadLetter, Scope::Fallback,
+            ]),
+            named in proptest::option::of(proptest::collection::vec("[a-z]{1,3}", 0..3)),
+        ) {
+            let named = named.map(|names| Named {
+                what: "former".to_owned(),
+                people: names.iter().map(|name| name.as_str().into()).collect(),
+            });
+            let mut asked =
+                Question { pair, scope, named, candidates: people.into_values().collect(), ..question(level) };
+            asked.candidates.sort_by(|a, b| a.person.cmp(&b.person));
+            asked.candidates.dedup_by(|a, b| a.person == b.person);
+            let choice = asked.choose();
+            let kept = serde_json::to_vec(&(&asked, &choice)).expect("plain data");
+            let (again, was): (Question, Choice) = serde_json::from_slice(&kept).expect("what was kept");
+            prop_assert_eq!(&again.choose(), &was);
+            prop_assert_eq!(&was, &choice);
+            // Everybody who was told is accounted for.
+            for person in &choice.audience {
+                prop_assert!(choice.reasons.iter().any(|(p, _)| p == person));
+            }
+        }
+
         /// I19, I21: from every level on somebody is chosen, or nobody of the fallback list can be reached, which is
         /// when the local alarm speaks; and nobody off duty is, but those who are named.
         #[test]

@@ -25,6 +25,12 @@ impl Sort {
         matches!(self, Sort::Work | Sort::Over)
     }
 
+    /// Whether both are steps of one story (O1): what is done about a storm, and what is said of it, are.
+    pub(super) fn follows(self, earlier: Sort) -> bool {
+        let step = |sort| matches!(sort, Sort::Work | Sort::Storm);
+        self == earlier || step(self) && step(earlier)
+    }
+
     /// The sort of a purpose.
     pub(super) fn of(purpose: Purpose) -> Sort {
         match purpose {

@@ -97,6 +97,11 @@ impl Alerting {
                     self.supersede(id, &Pointless::Cleared, Cause::Flapped);
                     self.refresh(id, signal, how);
                     self.noted_open(id);
+                    let owed = self.incidents.get(&id).is_some_and(|i| i.owed && i.status == Status::Open);
+                    self.edit(id, |incident| incident.owed = false);
+                    if owed {
+                        self.tell(id, Tell { caused_at: Some(signal.at), ..Tell::of(Purpose::Level) });
+                    }
                 }
                 Some(Rule::R21) => self.reopened(id, episode + 1, signal),
                 // Out of the grace of a manual resolve: looked at again when that is over.
@@ -266,7 +271,8 @@ impl Alerting {
     /// guard (I14, I15).
     fn deadline_moved(&mut self, id: Id, due: Option<(Instant, Instant)>) {
         let Some(incident) = self.incidents.get(&id) else { return };
-        let guarded = self.guarded(incident);
+        let from = incident.acked_at.filter(|_| incident.status == Status::Acked).unwrap_or(self.now);
+        let guarded = self.guarded_since(incident, from);
         match incident.status {
             Status::Open if incident.level >= 1 && incident.level < 3 && !incident.paused => {
                 if let Some((new, old)) = due
@@ -372,7 +378,9 @@ impl Alerting {
         let until = incident.ack_until.unwrap_or(self.now);
         let lease = self.setup.config.of_family(&incident.family).ack_lease;
         let end = self.setup.roster.shift_end(&holder, self.now);
-        let longest = [Some(until + lease), end, self.guarded(incident)].into_iter().flatten().min();
+        // More work does not move the hard deadline: its guard is that of the ack (I14).
+        let guarded = self.guarded_since(incident, incident.acked_at.unwrap_or(self.now));
+        let longest = [Some(until + lease), end, guarded].into_iter().flatten().min();
         self.edit(id, |incident| {
             incident.ack_extended = true;
             incident.ack_until = longest.map(|at| at.max(until));
@@ -409,7 +417,7 @@ impl Alerting {
     }
 
     /// The source agrees with a manual resolve: its grace is over, and nothing fires any more.
-    fn resolved_at_source(&mut self, id: Id) {
+    pub(super) fn resolved_at_source(&mut self, id: Id) {
         if self.incidents.get(&id).is_some_and(|i| i.is_resolved() && (i.firing || i.grace_until.is_some())) {
             self.edit(id, |incident| {
                 incident.firing = false;

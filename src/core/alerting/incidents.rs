@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::core::alerting::decision::Scope;
-use crate::core::alerting::outbox::Pointless;
+use crate::core::alerting::outbox::{Pointless, is_waiting};
 use crate::core::alerting::route::is_own;
 use crate::core::alerting::tell::Tell;
 use crate::core::alerting::timers::Timer;
 use crate::core::alerting::transitions::{Event, Lift, Rule, Standing, To, Transition, find};
 use crate::core::alerting::{Alerting, Count, Facts, Note};
 use crate::core::ids::Id;
-use crate::core::model::{Cause, Incident, Purpose, Status, Subject, Table};
+use crate::core::model::{Cause, Incident, NoticeState, Purpose, Status, Subject, Table};
 use crate::core::time::{Instant, Span};
 
 /// Who caused a transition, and why.
@@ -190,6 +190,7 @@ impl Alerting {
             ack_until: None,
             ack_extended: false,
             snooze_until: None,
+            snoozed_at: None,
             resolution: None,
             resolved_at: None,
             before_resolved: None,
@@ -285,6 +286,8 @@ impl Alerting {
         // The system's own trouble has no source that could disagree.
         let own = is_parent || self.incidents.get(&id).is_some_and(|i| is_own(&i.family));
         let quiet = is_parent || matches!(rule, Rule::R28 | Rule::Removed);
+        // Should it come back as the same episode, whoever was to be told by now still is (R20).
+        let unheard = rule == Rule::R18 && !is_parent && self.waits_to_be_told(id);
         self.edit(id, |incident| {
             incident.cleared_at = (!quiet && !incident.told.is_empty()).then_some(now + config.flap_window);
             if rule == Rule::R18 && incident.cleared_at.is_none() && !quiet {
@@ -293,7 +296,7 @@ impl Alerting {
             }
             incident.grace_until = (rule == Rule::R19 && !own).then_some(now + config.manual_grace);
             incident.firing &= !own;
-            incident.owed = false;
+            incident.owed = unheard;
         });
         if !is_parent && !was_resolved {
             self.supersede(id, &Pointless::All, cause);
@@ -305,6 +308,23 @@ impl Alerting {
         self.noted_change(id);
         self.close_dead_letters(id);
         true
+    }
+
+    /// Whether the audience of its level is to be told, and nothing has left for it yet.
+    fn waits_to_be_told(&self, id: Id) -> bool {
+        let left = |notice: &Id| {
+            let messages = self.outbox.of_notice.get(notice).into_iter().flatten();
+            messages.filter_map(|m| self.messages.get(m)).any(|m| !is_waiting(m.state))
+        };
+        let waits = |id: &Id| {
+            self.notices.get(id).is_some_and(|notice| {
+                notice.state == NoticeState::Open
+                    && matches!(notice.purpose, Purpose::Level | Purpose::Reopened | Purpose::Digest)
+                    && !left(id)
+            })
+        };
+        self.incidents.get(&id).is_some_and(|i| i.owed)
+            || self.outbox.of_incident.get(&id).into_iter().flatten().any(waits)
     }
 
     /// A level was reached at once because nobody of the one before can be told (R7).
@@ -334,6 +354,7 @@ impl Alerting {
                 Tell { remark: Some(remark), scope: Some(Scope::Fallback), ..Tell::of(Purpose::Level) };
             self.tell(id, tell);
         }
+        self.level_for_update(id);
     }
 
     /// Nobody is left to be told: the local alarm surfaces say so (§7.4).
@@ -439,6 +460,7 @@ fn apply(incident: &mut Incident, row: &Transition, now: Instant, delays: &[Span
         }
         To::Snoozed => {
             incident.status = Status::Snoozed;
+            incident.snoozed_at = Some(now);
             incident.held_delay_ms = rest.or(incident.held_delay_ms);
             incident.next_level_at = None;
             incident.acked_by = None;

@@ -102,8 +102,13 @@ impl Alerting {
 
     /// The hard deadline less its guard: 15 minutes, or half of the time left. `None` once it has passed.
     pub(super) fn guarded(&self, incident: &Incident) -> Option<Instant> {
+        self.guarded_since(incident, self.now)
+    }
+
+    /// The same, with the time that was left at an instant: what has been granted once is not cut closer later.
+    pub(super) fn guarded_since(&self, incident: &Incident, from: Instant) -> Option<Instant> {
         let deadline = incident.hard_deadline.filter(|deadline| *deadline > self.now)?;
-        let left = deadline.since(self.now);
+        let left = deadline.since(from);
         let half = Span::from_millis(left.as_millis() / 2);
         Some(deadline - self.setup.config.deadline_guard.min(half))
     }

@@ -39,12 +39,14 @@ mod route;
 mod shelf;
 mod signal;
 mod silence;
+mod steps;
 mod storm;
 mod strain;
 mod tell;
 mod timers;
 mod token;
 mod transitions;
+mod turned;
 mod uncertain;
 mod watch;
 mod waves;
@@ -69,13 +71,13 @@ use crate::core::duty::Roster;
 use crate::core::ids::{Id, InstallationKey};
 use crate::core::model::{
     Attempt, AuditRecord, Batch, Body, ChannelCard, Class, Incident, Language, Message, MessageState, Notice,
-    OutcomeClass, Recipient, Row, Subject, Table,
+    Recipient, Row, Subject, Table,
 };
 use crate::core::time::Instant;
 
 pub use config::AlertingConfig;
 pub use counts::{Count, LocalAlarm};
-pub use decision::{Candidate, Choice, Question, Scope};
+pub use decision::{Candidate, Choice, Named, Question, Scope};
 pub use maintenance::MaintenanceConfig;
 pub use outbox::Conservation;
 pub use preview::{RouteChange, Way};
@@ -281,11 +283,10 @@ impl Alerting {
                 let attempt: Attempt = read(body)?;
                 // What may have been taken is repeated byte by byte where the channel wants it so (§10.4).
                 let last = self.messages.get(&attempt.message).is_some_and(|m| {
-                    matches!(m.state, MessageState::Inflight | MessageState::Uncertain | MessageState::Ready)
-                        && m.attempts == attempt.n
+                    use MessageState::{Deferred, Inflight, Ready, Uncertain};
+                    matches!(m.state, Inflight | Uncertain | Ready | Deferred) && m.attempts == attempt.n
                 });
-                let open = attempt.outcome.as_ref().is_none_or(|o| o.class == OutcomeClass::Unknown);
-                if last && open {
+                if last && attempt.may_be_taken() {
                     self.attempts.insert((attempt.message, attempt.n), attempt);
                 }
             }
@@ -416,6 +417,11 @@ impl Alerting {
     /// The business time of the step: never goes back (T3).
     fn set_now(&mut self, now: Instant) {
         self.now = self.now.max(now);
+    }
+
+    /// The time that it has reached.
+    pub fn now(&self) -> Instant {
+        self.now
     }
 
     /// What there is to count since the last call.

@@ -507,16 +507,36 @@ impl Alerting {
     }
 
     /// Whether a notice still needs this lane: it is open, or dead for want of time only, and the person was not
-    /// reached; or it is urgent, only taken by a chat so far, and this is the SMS that follows (D1).
+    /// reached; or it is urgent, only taken by a chat so far, and this is the SMS that follows (D1). What is settled
+    /// cannot become pointless any more: there the incident itself says whether anybody still waits for it (I12).
     pub(super) fn is_needed(&self, notice: Id, to: &Recipient) -> bool {
         let Some(notice) = self.notices.get(&notice) else { return false };
         match notice.state {
             NoticeState::Open => !notice.reached.contains(&to.person),
             NoticeState::Dead => {
-                notice.cause == Some(Cause::BoundPassed) && !notice.reached.contains(&to.person)
+                notice.cause == Some(Cause::BoundPassed)
+                    && !notice.reached.contains(&to.person)
+                    && self.standing(notice, &to.person).is_ok()
             }
-            NoticeState::AcceptedFinal => notice.priority == Class::P1 && to.class == ChannelClass::Sms,
+            NoticeState::AcceptedFinal => {
+                notice.priority == Class::P1
+                    && to.class == ChannelClass::Sms
+                    && self.standing(notice, &to.person).is_ok()
+            }
             NoticeState::Delivered | NoticeState::Obsolete => false,
+        }
+    }
+
+    /// Why a notice does not need a lane any more.
+    pub(super) fn why_needless(&self, notice: Id, to: &Recipient) -> Cause {
+        let Some(notice) = self.notices.get(&notice) else { return Cause::Covered };
+        match notice.state {
+            NoticeState::Obsolete => notice.cause.unwrap_or(Cause::Covered),
+            NoticeState::Dead if notice.reached.contains(&to.person) => Cause::Covered,
+            NoticeState::Dead | NoticeState::AcceptedFinal => {
+                self.standing(notice, &to.person).err().unwrap_or(Cause::Covered)
+            }
+            NoticeState::Open | NoticeState::Delivered => Cause::Covered,
         }
     }
 
@@ -764,13 +784,16 @@ impl Alerting {
         }
     }
 
-    /// The setup is another one: messages of lanes that are gone are planned anew (§16.3, I50).
-    pub(super) fn outbox_reconfigured(&mut self) {
-        self.watch_maintenance();
-        // A contact may have been corrected: it is tried again.
+    /// A contact may have been corrected: it is tried again.
+    pub(super) fn forget_flags(&mut self) {
         for lane in std::mem::take(&mut self.outbox.flagged).into_keys() {
             self.drop_row(Table::Alerting, lane_key("flag", &lane));
         }
+    }
+
+    /// The setup may be another one: messages of lanes that are gone are planned anew (§16.3, I50).
+    pub(super) fn outbox_reconfigured(&mut self) {
+        self.watch_maintenance();
         let gone: Vec<Id> = self
             .messages
             .values()

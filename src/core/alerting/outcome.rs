@@ -50,9 +50,10 @@ impl Alerting {
             return;
         }
         let (class, incident) = (message.priority, message.members.first().copied());
-        let mut after = Span::ZERO;
+        let (mut after, mut claimed_at) = (Span::ZERO, self.now);
         if let Some(attempt) = self.attempts.get_mut(&(id, n)) {
-            after = self.now.since(attempt.claimed_at);
+            claimed_at = attempt.claimed_at;
+            after = self.now.since(claimed_at);
             attempt.ended_at = Some(self.now);
             attempt.outcome = Some(outcome.clone());
             self.touch(Table::Attempt, (id, n));
@@ -119,7 +120,7 @@ impl Alerting {
                 }
             }
             OutcomeClass::NotSent => {
-                self.give_back(&to.lane);
+                self.give_back(&to.lane, claimed_at);
                 let until = self.now + self.back_off(id, n);
                 self.try_again(id, until, "not_sent");
             }
@@ -151,6 +152,9 @@ impl Alerting {
         if !self.anyone_needs(id) {
             let cause = self.why_not(id);
             self.end_waiting(id, cause);
+            return;
+        }
+        if self.is_stranded(id) {
             return;
         }
         let waits = self.messages.get_mut(&id).filter(|m| m.state == MessageState::RetryWait);
@@ -194,11 +198,8 @@ impl Alerting {
 
     /// Why a message is no longer needed: because of its notices, or because somebody was reached.
     fn why_not(&self, id: Id) -> Cause {
-        let notices = self.messages.get(&id).map(|m| m.notices.as_slice()).unwrap_or_default();
-        let mut causes = notices.iter().filter_map(|n| self.notices.get(n)).map(|n| match n.state {
-            NoticeState::Obsolete => n.cause.unwrap_or(Cause::Covered),
-            _ => Cause::Covered,
-        });
+        let Some(message) = self.messages.get(&id) else { return Cause::Covered };
+        let mut causes = message.notices.iter().map(|notice| self.why_needless(*notice, &message.to));
         let first = causes.next().unwrap_or(Cause::Covered);
         if causes.all(|c| c == first) { first } else { Cause::Covered }
     }
@@ -318,8 +319,26 @@ impl Alerting {
         }
     }
 
+    /// What was under way while its lane was removed, and would be tried again, is planned anew instead (I50). Answers
+    /// whether that is so.
+    fn is_stranded(&mut self, id: Id) -> bool {
+        let Some(message) = self.messages.get(&id) else { return false };
+        if self.address_of(&message.to).is_some() {
+            return false;
+        }
+        let notices = message.notices.clone();
+        self.end_waiting(id, Cause::LaneRemoved);
+        for notice in notices {
+            self.replan(notice, Cause::LaneRemoved);
+        }
+        true
+    }
+
     /// A ready message on a channel that lets nothing through is deferred.
     pub(super) fn label(&mut self, id: Id) {
+        if self.is_stranded(id) {
+            return;
+        }
         let Some(message) = self.messages.get(&id) else { return };
         if message.state == MessageState::Ready && self.is_shut(&message.to.clone()) {
             self.go(id, MessageState::Deferred, None);
@@ -469,13 +488,13 @@ impl Alerting {
         self.label(id);
     }
 
-    fn give_back(&mut self, lane: &Lane) {
+    fn give_back(&mut self, lane: &Lane, claimed_at: Instant) {
         if let Some(budget) = self.outbox.budgets.get_mut(lane) {
-            budget.give_back();
+            budget.give_back(claimed_at);
             self.touch(Table::Alerting, lane_key("lane", lane));
         }
         if let Some(budget) = self.outbox.accounts.get_mut(&lane.channel) {
-            budget.give_back();
+            budget.give_back(claimed_at);
             self.touch(Table::Alerting, Key::Text(format!("account/{}", lane.channel)));
         }
     }

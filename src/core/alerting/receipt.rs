@@ -14,6 +14,7 @@ use crate::core::model::{
 };
 use crate::core::time::{Instant, Span};
 
+use super::group::Sort;
 use super::uncertain::{ASK_AGAIN, ASK_GIVE_UP};
 
 /// A receipt of something unknown is kept for so long (RC3).
@@ -331,11 +332,14 @@ impl Alerting {
         }
     }
 
-    /// A call that nobody answered is placed once more.
+    /// A call that nobody answered is placed once more; not one that only said that something is over (I17).
     fn redial(&mut self, id: Id) {
         let Some(message) = self.messages.get(&id).filter(|m| m.to.class == ChannelClass::Voice) else {
             return;
         };
+        if self.sort_of(message) == Some(Sort::Over) {
+            return;
+        }
         let (to, class) = (message.to.clone(), message.priority);
         let needed: Vec<Id> = message.notices.iter().copied().filter(|n| self.is_needed(*n, &to)).collect();
         let Some(first) = needed.first().copied() else { return };

@@ -90,7 +90,9 @@ impl Alerting {
             let level = self.incidents.get(&id).map_or(0, |i| i.level);
             self.tell_skipped(id, 1..level);
         }
-        let left: Vec<Id> = self.incidents.values().filter(|i| i.owed).map(|i| i.id).collect();
+        // What is over meanwhile may come back as the same episode (R20).
+        let left: Vec<Id> =
+            self.incidents.values().filter(|i| i.owed && !i.is_resolved()).map(|i| i.id).collect();
         for id in left {
             self.edit(id, |incident| incident.owed = false);
         }
@@ -101,6 +103,7 @@ impl Alerting {
     pub fn reconfigure(&mut self, setup: Setup, rules: &BTreeSet<Arc<str>>, now: Instant) {
         self.set_now(now);
         let old = self.setup.revision;
+        let held = self.held_on_duty();
         self.setup = setup;
         self.audit(Note {
             actor: "system",
@@ -108,15 +111,59 @@ impl Alerting {
             change: Some(format!("revision {old} → {}", self.setup.revision)),
             ..Note::default()
         });
+        self.forget_flags();
+        self.settle_in(rules);
+        self.cut_leases(&held);
+        self.roster_timer();
+    }
+
+    /// Takes up what was kept under another configuration, be it of a minute ago or of the last start: what depended on
+    /// a rule, a team, a person or a channel that is gone is closed or planned anew (I50).
+    pub fn settle_in(&mut self, rules: &BTreeSet<Arc<str>>) {
         self.close_removed(rules);
         self.move_teams();
         self.outbox_reconfigured();
         self.replace_people();
-        self.roster_timer();
+        self.cut_leases(&[]);
+    }
+
+    /// What is held by somebody who is on duty now.
+    fn held_on_duty(&self) -> Vec<Id> {
+        let roster = &self.setup.roster;
+        let held = self.incidents.values().filter(|i| i.status == Status::Acked);
+        held.filter(|i| i.acked_by.as_ref().is_some_and(|p| roster.is_on_duty(p, self.now)))
+            .map(|i| i.id)
+            .collect()
+    }
+
+    /// I14: no ack outlasts the shift of who has it, whatever moved that. `held` are those whose holder was on duty
+    /// before.
+    fn cut_leases(&mut self, held: &[Id]) {
+        let (roster, now) = (self.setup.roster.clone(), self.now);
+        let mut over = Vec::new();
+        let mut cut = Vec::new();
+        for incident in self.incidents.values().filter(|i| i.status == Status::Acked) {
+            let Some(holder) = &incident.acked_by else { continue };
+            if roster.is_on_duty(holder, now) {
+                cut.extend(roster.shift_end(holder, now).map(|end| (incident.id, end)));
+            } else if held.contains(&incident.id) {
+                over.push(incident.id);
+            } else if let Some(at) = incident.acked_at.filter(|at| roster.is_on_duty(holder, *at)) {
+                cut.extend(roster.shift_end(holder, at).map(|end| (incident.id, end.max(now))));
+            }
+        }
+        for (id, end) in cut {
+            if self.incidents.get(&id).is_some_and(|i| i.ack_until.is_none_or(|until| until > end)) {
+                self.edit(id, |incident| incident.ack_until = Some(end));
+            }
+        }
+        for id in over {
+            self.shift_over(id, "shift_end");
+        }
     }
 
     /// Incidents of clocks that there are no longer close as such (§16.3).
-    pub fn close_removed(&mut self, rules: &BTreeSet<Arc<str>>) {
+    fn close_removed(&mut self, rules: &BTreeSet<Arc<str>>) {
         let gone: Vec<Id> = self
             .incidents
             .values()
@@ -126,17 +173,24 @@ impl Alerting {
         for id in gone {
             self.close(id, Event::RuleGone, &How::system(Some("rule_removed")));
         }
-    }
-
-    /// Incidents of teams that are gone go to the team of their shop.
-    fn move_teams(&mut self) {
-        let roster = self.setup.roster.clone();
-        let moved: Vec<Id> = self
+        // What somebody resolved by hand does not return when its grace is over: nothing watches it any more.
+        let resting: Vec<Id> = self
             .incidents
             .values()
-            .filter(|i| !i.is_resolved() && !roster.teams.contains_key(&i.team))
+            .filter(|i| i.is_resolved() && i.cycle.is_some() && (i.firing || i.grace_until.is_some()))
+            .filter(|i| !rules.contains(&i.rule))
             .map(|i| i.id)
             .collect();
+        for id in resting {
+            self.resolved_at_source(id);
+        }
+    }
+
+    /// Incidents of teams that are gone go to the team of their shop; those that are over as well, for they may return.
+    fn move_teams(&mut self) {
+        let roster = self.setup.roster.clone();
+        let moved: Vec<Id> =
+            self.incidents.values().filter(|i| !roster.teams.contains_key(&i.team)).map(|i| i.id).collect();
         for id in moved {
             let Some(incident) = self.incidents.get(&id) else { continue };
             let shop = incident.dimensions.get("shop").map(|s| &**s);

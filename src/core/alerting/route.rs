@@ -87,6 +87,7 @@ impl Alerting {
             candidates,
             roster_revision: roster.revision,
             config_revision: self.setup.revision,
+            named: None,
         }
     }
 

@@ -63,6 +63,7 @@ pub(super) fn incident(n: u8, family: &str) -> Incident {
         ack_until: None,
         ack_extended: false,
         snooze_until: None,
+        snoozed_at: None,
         resolution: None,
         resolved_at: None,
         before_resolved: None,

@@ -209,21 +209,27 @@ impl Alerting {
                 format!("the silence ends at {at}; {} incidents are still open", survivors.len())
             }
         };
-        let step = self.incidents.get(&first).map_or(0, |i| i.step);
-        self.plan(Plan {
+        let Some(incident) = self.incidents.get(&first).cloned() else { return };
+        let audience = vec![owner];
+        let question = self.naming(&incident, Class::P2, "silence", &audience);
+        let decision = self.decision_id(&[first.as_bytes(), id.as_bytes()], &question);
+        let purpose = Purpose::SilenceEnding;
+        let notice = self.plan(Plan {
             incident: first,
-            purpose: Purpose::SilenceEnding,
+            purpose,
             level: 0,
-            step,
+            step: incident.step,
             priority: Class::P2,
-            audience: vec![owner],
-            waves,
+            audience,
+            waves: waves.clone(),
             scope: format!("silence:{id}"),
             route_rev: 0,
-            decision: None,
+            decision: Some(decision),
             caused_at: self.now,
             remark: Some(remark),
         });
+        let choice = question.choose();
+        self.keep_decision(decision, notice, &incident, purpose, &question, &choice, &waves);
     }
 
     /// The lanes of a person for what is not urgent: a chat first, then mail, then what else they have; no SMS, no call.

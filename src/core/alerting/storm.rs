@@ -18,6 +18,7 @@ use crate::core::model::{Incident, PersonId, Purpose, Status, StormCause, Table}
 use crate::core::time::{Instant, Span};
 
 use super::book::Key;
+use super::turned::Back;
 
 /// Break-outs of one storm that one person is told one by one …
 const BREAK_OUTS: usize = 10;
@@ -130,6 +131,13 @@ impl Storm {
         while self.arrivals.len() > count.max(1) as usize {
             self.arrivals.pop_front();
         }
+    }
+
+    /// The clock was ahead, and is right again (T3).
+    pub(super) fn turn_back(&mut self, back: Back) {
+        back.happened(&mut self.opened_at);
+        self.arrivals.iter_mut().for_each(|at| back.happened(at));
+        back.happened(&mut self.told_at);
     }
 
     /// A child is resolved.
@@ -332,6 +340,14 @@ impl Alerting {
                 self.update_storm(parent);
             }
         }
+        self.arm_storm(parent);
+    }
+
+    /// A new level of the parent was told: for whoever was told already that takes the place of the next update (§8.2, I24).
+    pub(super) fn level_for_update(&mut self, parent: Id) {
+        let Some(storm) = self.outbox.storms.get_mut(&parent).filter(|s| !s.over) else { return };
+        storm.slots += 1;
+        self.touch(Table::Alerting, Alerting::storm_key(parent));
         self.arm_storm(parent);
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::alerting::decision::{Choice, Question, Scope};
+use crate::core::alerting::decision::{Choice, Named, Question, Scope};
 use crate::core::alerting::outbox::Plan;
 use crate::core::alerting::route::{Ways, day_of, is_own};
 use crate::core::alerting::words::Saying;
@@ -10,7 +10,7 @@ use crate::core::alerting::{Alerting, Facts, Note};
 use crate::core::duty::Role;
 use crate::core::ids::Id;
 use crate::core::model::{Class, Incident, Lane, PersonId, Purpose, Status, Subject};
-use crate::core::time::Instant;
+use crate::core::time::{Instant, Span};
 
 /// What is to be said, and to whom.
 #[derive(Clone, Debug)]
@@ -65,13 +65,7 @@ impl Alerting {
         if incident.folded.is_some() || incident.silenced.is_some() {
             return;
         }
-        let named = incident.vip
-            || incident.legal
-            || is_own(&incident.family)
-            || incident
-                .hard_deadline
-                .is_some_and(|at| at <= self.now + crate::core::time::Span::from_minutes(5));
-        if self.book.catching_up && !tell.owed && !named {
+        if self.book.catching_up && !tell.owed && !self.is_named(incident) {
             self.edit(id, |incident| incident.owed = true);
             return;
         }
@@ -132,9 +126,18 @@ impl Alerting {
         }
     }
 
+    /// §16.2: what is named by itself, even while a downtime is caught up with.
+    fn is_named(&self, incident: &Incident) -> bool {
+        let near = self.now + Span::from_minutes(5);
+        incident.vip
+            || incident.legal
+            || is_own(&incident.family)
+            || incident.hard_deadline.is_some_and(|at| at <= near)
+    }
+
     /// I3: the lanes of the dead notice that an incident tells of. Whatever is said of it later, by a reminder or as
     /// somebody escalates it, does not go there either.
-    fn dead_lanes(&self, id: Id) -> BTreeSet<Lane> {
+    pub(super) fn dead_lanes(&self, id: Id) -> BTreeSet<Lane> {
         let incident = self.incidents.get(&id).filter(|i| &*i.family == "delivery.dead");
         let dead = incident.and_then(|i| i.generation.parse().ok()).and_then(|n: Id| self.notices.get(&n));
         dead.into_iter().flat_map(|n| n.waves.iter().flatten()).map(|r| r.lane.clone()).collect()
@@ -195,19 +198,26 @@ impl Alerting {
         remark: Option<String>,
     ) {
         let Some(incident) = self.incidents.get(&id).cloned() else { return };
-        if incident.folded.is_some() || incident.silenced.is_some() || self.book.catching_up {
+        // Whom time skipped hears of what is named at once with it, not never (I18).
+        let waits = self.book.catching_up && !(what == "skipped" && self.is_named(&incident));
+        if incident.folded.is_some() || incident.silenced.is_some() || waits {
             return;
         }
         if self.is_spared(id, class) {
             return;
         }
-        let people: Vec<PersonId> = people.iter().filter(|p| !self.contacts(p).is_empty()).cloned().collect();
+        // What is said of a dead letter to whoever had it does not go where the dead one went either (I3).
+        let without = self.dead_lanes(id);
+        let has_lane = |p: &&PersonId| self.contacts(p).iter().any(|r| !without.contains(&r.lane));
+        let people: Vec<PersonId> = people.iter().filter(has_lane).cloned().collect();
         if people.is_empty() {
             return;
         }
         let waves = if class == Class::P3 {
             let lanes = people.iter().filter_map(|p| {
-                self.told_lane(&incident, p).or_else(|| self.quiet_waves(p).into_iter().flatten().next())
+                let told = self.told_lane(&incident, p).filter(|r| !without.contains(&r.lane));
+                let mut quiet = self.quiet_waves(p).into_iter().flatten();
+                told.or_else(|| quiet.find(|r| !without.contains(&r.lane)))
             });
             let wave: Vec<_> = lanes.collect();
             if wave.is_empty() {
@@ -216,17 +226,11 @@ impl Alerting {
             vec![wave]
         } else {
             let choice = Choice { audience: people.clone(), by: what.to_owned(), ..Choice::default() };
-            self.waves(&choice, class, &Ways::default())
+            self.waves(&choice, class, &Ways { without, ..Ways::default() })
         };
         let scope = format!("{what}:{}", people.join("+"));
-        let mut question = self.routing(&incident, incident.level, Scope::Fallback, class);
-        question.candidates.clear();
-        let choice = Choice {
-            audience: people.clone(),
-            by: what.to_owned(),
-            next: Vec::new(),
-            reasons: people.iter().map(|p| (p.clone(), what.to_owned())).collect(),
-        };
+        let question = self.naming(&incident, class, what, &people);
+        let choice = question.choose();
         let (episode, step) = (incident.episode.to_be_bytes(), incident.step.to_be_bytes());
         let decision = self.decision_id(&[id.as_bytes(), &episode, &step, scope.as_bytes()], &question);
         let notice = self.plan(Plan {
@@ -246,6 +250,31 @@ impl Alerting {
         self.keep_decision(decision, notice, &incident, purpose, &question, &choice, &waves);
     }
 
+    /// The question of which the answer is named: nobody is looked for.
+    pub(super) fn naming(
+        &self,
+        incident: &Incident,
+        class: Class,
+        what: &str,
+        people: &[PersonId],
+    ) -> Question {
+        Question {
+            incident: incident.id,
+            level: incident.level,
+            at: self.now,
+            team: incident.team.clone(),
+            sister: None,
+            owner: None,
+            pair: false,
+            class,
+            scope: Scope::Case,
+            candidates: Vec::new(),
+            roster_revision: self.setup.roster.revision,
+            config_revision: self.setup.revision,
+            named: Some(Named { what: what.to_owned(), people: people.to_vec() }),
+        }
+    }
+
     /// "Cleared", "it never was", "the storm is over": to those who were told and are near, where they were told (I17).
     pub(super) fn tell_told(&mut self, id: Id, purpose: Purpose) {
         let Some(incident) = self.incidents.get(&id).cloned() else { return };
@@ -261,20 +290,27 @@ impl Alerting {
         let audience: Vec<PersonId> = wave.iter().map(|r| r.person.clone()).collect();
         self.edit(id, |incident| incident.step += 1);
         let class = if purpose == Purpose::StormOver { Class::P2 } else { Class::P3 };
-        self.plan(Plan {
+        let question = self.naming(&incident, class, "told", &audience);
+        let (episode, step) = (incident.episode.to_be_bytes(), (incident.step + 1).to_be_bytes());
+        let parts: [&[u8]; 4] = [id.as_bytes(), &episode, &step, purpose.word().as_bytes()];
+        let decision = self.decision_id(&parts, &question);
+        let waves = vec![wave];
+        let notice = self.plan(Plan {
             incident: id,
             purpose,
             level: incident.level,
             step: incident.step + 1,
             priority: class,
             audience,
-            waves: vec![wave],
+            waves: waves.clone(),
             scope: format!("told:{}", purpose.word()),
             route_rev: 0,
-            decision: None,
+            decision: Some(decision),
             caused_at: self.now,
             remark,
         });
+        let choice = question.choose();
+        self.keep_decision(decision, notice, &incident, purpose, &question, &choice, &waves);
     }
 
     /// Plans a notice of this purpose about an incident: for the audience of its level as routing chooses it now, or,

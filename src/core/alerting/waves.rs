@@ -1,6 +1,6 @@
 //! From a plan to messages (`delivery_semantics` §7.3, §8.1, §9.3): waves, groups, fallbacks, and the end of a notice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::alerting::timers::Timer;
@@ -14,7 +14,7 @@ use crate::core::time::{Instant, Span};
 
 use super::discharge::{Proof, Sent, proof, receipt_awaited};
 use super::group::{self, GroupKey, Sort};
-use super::outbox::{Plan, is_waiting};
+use super::outbox::Plan;
 use super::words::Saying;
 
 /// What is told by a call or an SMS serves everything the person has open.
@@ -112,33 +112,6 @@ impl Alerting {
         }
         self.arm_notice(id);
         id
-    }
-
-    /// O1: what only waits of earlier steps of the same incident, on lanes that this notice uses now, is overtaken.
-    fn overtake(&mut self, id: Id) {
-        let Some(notice) = self.notices.get(&id) else { return };
-        let Some(first) = notice.waves.first() else { return };
-        let lanes: BTreeSet<_> = first.iter().map(|r| (r.person.clone(), r.lane.clone())).collect();
-        let (incident, step) = (notice.incident, notice.step);
-        let sort = Sort::of(notice.purpose);
-        for earlier in self.outbox.of_incident.get(&incident).cloned().unwrap_or_default() {
-            let Some(old) = self.notices.get(&earlier) else { continue };
-            if earlier == id || old.step >= step || Sort::of(old.purpose) != sort {
-                continue;
-            }
-            let mut taken = false;
-            for message in self.outbox.of_notice.get(&earlier).cloned().unwrap_or_default() {
-                let Some(found) = self.messages.get(&message) else { continue };
-                let lane = (found.to.person.clone(), found.to.lane.clone());
-                if is_waiting(found.state) && lanes.contains(&lane) {
-                    self.drop_from(message, earlier, Cause::SupersededByStep);
-                    taken = true;
-                }
-            }
-            if taken && self.live_messages(earlier).next().is_none() {
-                self.obsolete(earlier, Cause::SupersededByStep);
-            }
-        }
     }
 
     /// The messages of a notice that may still reach somebody.
@@ -245,18 +218,7 @@ impl Alerting {
         if mine.filter_map(|m| self.messages.get(m)).any(|m| on_lane(&m)) {
             return false;
         }
-        let siblings = self.outbox.of_incident.get(&notice.incident).into_iter().flatten();
-        let newer = siblings
-            .filter_map(|n| self.notices.get(n))
-            .filter(|n| n.step > notice.step && Sort::of(n.purpose) == Sort::of(notice.purpose));
-        let mut messages = newer
-            .flat_map(|n| self.outbox.of_notice.get(&n.id).into_iter().flatten())
-            .filter_map(|m| self.messages.get(m));
-        !messages.any(|m| {
-            on_lane(&m)
-                && (!m.state.is_terminal()
-                    || matches!(m.state, MessageState::Delivered | MessageState::AcceptedFinal))
-        })
+        !self.is_overtaken(notice, to, None)
     }
 
     /// Notices that one message serves at most.
@@ -404,7 +366,7 @@ impl Alerting {
         let fits = |id: &Id| {
             self.messages.get(id).is_some_and(|m| {
                 m.to.person == to.person && m.notices.len() < self.most() && self.sort_of(m) == Some(sort)
-            })
+            }) && self.frozen(*id).is_none()
         };
         let from = GroupKey::first_of(to.lane.clone(), to.person.clone());
         let held = self.outbox.groups.range(from..).take_while(|(key, _)| key.lane == to.lane);
@@ -473,12 +435,13 @@ impl Alerting {
         if !room {
             return false;
         }
-        let expires_at = taken.expires_at;
+        let (expires_at, marked) = (taken.expires_at, taken.marked);
         for notice in taken.notices.clone() {
             self.join(id, notice);
         }
         if let Some(message) = self.messages.get_mut(&id) {
             message.expires_at = message.expires_at.max(expires_at);
+            message.marked |= marked;
         }
         self.go(other, MessageState::Superseded, Some(Cause::Digested));
         true
@@ -492,9 +455,13 @@ impl Alerting {
         for notice in message.notices.clone() {
             let Some(found) = self.notices.get(&notice) else { continue };
             if !self.is_needed(notice, &to) {
-                let cause =
-                    found.cause.filter(|_| found.state == NoticeState::Obsolete).unwrap_or(Cause::Covered);
+                let cause = self.why_needless(notice, &to);
                 self.drop_from(id, notice, cause);
+                continue;
+            }
+            if self.is_overtaken(found, &to, Some(id)) {
+                self.drop_from(id, notice, Cause::SupersededByStep);
+                self.stepped_over(notice);
                 continue;
             }
             if !enabled {

@@ -104,6 +104,33 @@ fn s10_one_disaster_is_one_message_and_vips_stand_out() {
     assert_eq!(folded.count(), children.len());
 }
 
+/// I24: where nothing proves that the storm was told, the next level is (R7); that takes the place of the next update.
+#[test]
+fn i24_a_level_of_a_storm_takes_the_place_of_an_update() {
+    let mut w = World::new();
+    let t = w.now;
+    page(&mut w, "yto", 30, &[]);
+    w.secs(1);
+    let parent = storm(&w).expect("a storm");
+    // The managers hear of it as of a level; more come all the time, so that every update has something to tell.
+    w.alerting.unreachable(parent, "dead");
+    for _ in 0..59 {
+        page(&mut w, "yto", 6, &[]);
+        minutes(&mut w, 1);
+    }
+    let of_storm = |n: &&crate::core::model::Notice| n.incident == parent && n.planned_at < t + Span::HOUR;
+    let told: Vec<(i64, &str)> = w
+        .alerting
+        .notices
+        .values()
+        .filter(of_storm)
+        .filter(|n| n.purpose == Purpose::StormUpdate)
+        .map(|n| (n.planned_at.since(t).as_secs() / 60, n.purpose.word()))
+        .collect();
+    assert_eq!(told.len(), 2, "of +5, +15 and +30 the first is skipped: {told:?}");
+    assert!(told.iter().all(|(minute, _)| *minute >= 15), "{told:?}");
+}
+
 /// S11: the storm ends, some children remain.
 #[test]
 fn s11_what_remains_after_a_storm_comes_back_in_digests() {

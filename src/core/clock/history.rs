@@ -114,6 +114,14 @@ impl History {
         &self.epochs
     }
 
+    /// The clock was ahead, and is right again: nothing came into force after `now`.
+    pub fn turn_back(&mut self, now: Instant) {
+        for epoch in &mut self.epochs {
+            epoch.from = epoch.from.min(now);
+        }
+        self.index();
+    }
+
     /// The policy in force now.
     pub fn current(&self) -> Option<&Arc<Policy>> {
         self.epochs.last().map(|e| &e.policy)

@@ -148,6 +148,8 @@ pub enum RetractionReason {
     LateEntry,
     /// A retroactive reload.
     Reload,
+    /// The clock was ahead: it was recorded in a time that never was.
+    Clock,
 }
 
 impl RetractionReason {
@@ -156,6 +158,7 @@ impl RetractionReason {
         match self {
             RetractionReason::LateEntry => "late_entry",
             RetractionReason::Reload => "reload",
+            RetractionReason::Clock => "clock",
         }
     }
 }

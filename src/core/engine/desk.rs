@@ -50,6 +50,8 @@ pub struct Desk {
     cases: BTreeSet<CaseNumber>,
     /// The policies changed since the last commit.
     policies_changed: bool,
+    /// The clock went back since the last commit.
+    turned_back: bool,
 }
 
 /// What came of an observation.
@@ -85,6 +87,7 @@ impl Desk {
             policy: policy.clone(),
             cases: BTreeSet::new(),
             policies_changed: true,
+            turned_back: false,
         })
     }
 
@@ -113,9 +116,29 @@ impl Desk {
     }
 
     /// Begins work after [`Desk::restore`]: attempts of older epochs become uncertain, timers are armed, a long
-    /// downtime is caught up with (§16.1, §16.2).
+    /// downtime is caught up with (§16.1, §16.2). Where `now` is before the time that was reached, the desk waits for it.
     pub fn start(&mut self, now: Instant) {
+        self.begin(now, &Changes::default());
+    }
+
+    /// The same after a step back of the clock that is known to be right (T3): the desk goes on at `now`, as if what was
+    /// armed in the time that never was had been armed in the true one; crossings that never were are retracted.
+    pub fn start_back(&mut self, now: Instant) {
+        let changes = self.engine.turn_back(now);
+        self.alerting.turn_back(now);
+        self.turned_back = true;
+        self.begin(now, &changes);
+    }
+
+    /// The time that it has reached.
+    pub fn now(&self) -> Instant {
+        self.engine.now().max(self.alerting.now())
+    }
+
+    fn begin(&mut self, now: Instant, turned: &Changes) {
         self.alerting.start(now);
+        self.alerting.settle_in(&self.rules());
+        self.apply(turned, now);
         // What was configured meanwhile counts from now on; the same policy changes nothing (L10).
         let epochs = self.engine.history().epochs().len();
         let reload =
@@ -125,7 +148,6 @@ impl Desk {
             self.policies_changed |= self.engine.history().epochs().len() != epochs;
             self.apply(&changes, now);
         }
-        self.alerting.close_removed(&self.rules());
         self.advance(now);
     }
 
@@ -256,7 +278,7 @@ impl Desk {
             body: Some(body),
         };
         let cases = std::mem::take(&mut self.cases);
-        if !cases.is_empty() {
+        if std::mem::take(&mut self.turned_back) || !cases.is_empty() {
             let place = serde_json::to_vec(&Place { now: self.engine.now() }).unwrap_or_default();
             batch.rows.push(row(Table::Meta, ENGINE.to_owned(), place));
         }

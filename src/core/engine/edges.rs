@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::core::alerting::{Alerting, Edge, Facts, RuleText, Signal};
 use crate::core::clock::{Cycle, Flow, PolicyConfig, RingAt, State};
 use crate::core::ids::mask_phone;
-use crate::core::model::{Content, Scalar, Subject, Timeline};
+use crate::core::model::{Content, Resolution, Scalar, Subject, Timeline};
 use crate::core::time::Instant;
 
 use super::{CaseKey, CaseView, Changes, Engine, Verdict};
@@ -217,6 +217,15 @@ impl<'c> Teller<'_, 'c> {
         }
     }
 
+    /// Whether what is known of a cycle was said never to have been.
+    fn is_retracted(&self, clock: &Arc<str>, named: &Named<'_, 'c>) -> bool {
+        self.alerting.incidents_of(&subject(self.case)).any(|i| {
+            i.rule == *clock
+                && i.generation == named.generation
+                && i.resolution == Some(Resolution::Retracted)
+        })
+    }
+
     /// What was rung, and what is overdue again.
     fn begin(
         &self,
@@ -256,7 +265,13 @@ impl<'c> Teller<'_, 'c> {
                 }
             }
             let change = said.changed.get(&(clock.clone(), cycle.key));
-            let again = matches!(change, Some((Some(from), Some(State::Overdue))) if !from.is_open());
+            // `due` rings once in a cycle (H2): what was retracted and is true after all is told all the same.
+            let again = match change {
+                Some((Some(from), Some(State::Overdue))) => {
+                    !from.is_open() || self.is_retracted(clock, named)
+                }
+                _ => false,
+            };
             if again && !fired {
                 say(Edge::Firing, self.now);
             }

@@ -176,6 +176,29 @@ impl Engine {
         Ok(())
     }
 
+    /// Goes on at an earlier time, which is known to be right (`delivery_semantics` T3): every case is derived again as of
+    /// then. What has fired is kept by its key; what was overdue and never was is retracted.
+    pub fn turn_back(&mut self, now: Instant) -> Changes {
+        let mut changes = Changes::default();
+        if now >= self.now {
+            return changes;
+        }
+        self.now = now;
+        self.history.turn_back(now);
+        let until = now - Span::MILLISECOND;
+        let step =
+            Step { news: News::Any, now, until, changed_from: Instant::MIN, reason: RetractionReason::Clock };
+        for number in 0..self.cases.numbers() {
+            let first = changes.crossings.len();
+            self.judge(number, step, &mut changes);
+            outrank(&mut changes.crossings[first..]);
+            if self.cases.get(number).is_some() {
+                changes.cases.push(CaseNumber(number));
+            }
+        }
+        changes
+    }
+
     fn compile(&mut self, policy: &PolicyConfig, now: Instant) -> Result<Arc<Policy>, Refused> {
         let mut problems = Problems::new();
         match Policy::compile(policy, &mut self.symbols, Some(now), self.era, &mut problems) {

@@ -194,6 +194,9 @@ pub struct Incident {
     pub ack_extended: bool,
     /// Until when it is put off (R13).
     pub snooze_until: Option<Instant>,
+    /// When it was put off last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snoozed_at: Option<Instant>,
     /// How it was resolved, when it was.
     pub resolution: Option<Resolution>,
     /// When it was resolved.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::ids::Id;
 use crate::core::time::Instant;
 
-use super::channel::{ChannelClass, Outcome};
+use super::channel::{ChannelClass, Outcome, OutcomeClass};
 use super::few::FewOf;
 use super::incident::{Class, Lane, PersonId};
 
@@ -419,6 +419,13 @@ pub struct Attempt {
     pub versions: Vec<(Id, u64)>,
     /// And the revision of the roster.
     pub roster_revision: u64,
+}
+
+impl Attempt {
+    /// Whether its provider may have taken it: nothing came of it yet, or nobody knows what.
+    pub fn may_be_taken(&self) -> bool {
+        self.outcome.as_ref().is_none_or(|o| o.class == OutcomeClass::Unknown)
+    }
 }
 
 /// A text as it leaves.

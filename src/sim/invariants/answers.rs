@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::core::duty::Role;
 use crate::core::ids::Id;
 use crate::core::model::{
     Class, Incident, Lane, Message, MessageState, NoticeState, PersonId, Purpose, Status,
@@ -56,8 +57,10 @@ pub fn i12(step: &Step<'_>) -> Vec<String> {
         if !waits(message) && !claimed {
             continue;
         }
+        // That a silence ends is told of the silence, to whoever asked for it (§8.4), whoever has what it covers.
         let mut needed = needed_by(step, message)
             .filter(|(purpose, class, _)| !is_afterword(*purpose) && *class != Class::P3)
+            .filter(|(purpose, ..)| *purpose != Purpose::SilenceEnding)
             .peekable();
         if needed.peek().is_some()
             && needed.all(|(_, _, i)| {
@@ -87,7 +90,9 @@ pub fn i13(step: &Step<'_>) -> Vec<String> {
 
 /// Where an ack or a snooze at an instant has to end at the latest.
 fn latest(step: &Step<'_>, incident: &Incident, from: Instant, span: Span) -> Instant {
-    let guard = incident.hard_deadline.filter(|hard| *hard > from).map(|hard| {
+    // Once it has passed only the span counts (§2.1).
+    let ahead = incident.hard_deadline.filter(|hard| *hard > from && *hard > step.at);
+    let guard = ahead.map(|hard| {
         let half = Span::from_millis(hard.since(from).as_millis() / 2);
         hard - step.setup.config.deadline_guard.min(half)
     });
@@ -100,8 +105,7 @@ pub fn i14(step: &Step<'_>) -> Vec<String> {
     for change in &step.commit.incidents {
         let Some(incident) = change.after.as_ref().filter(|i| i.status == Status::Acked) else { continue };
         let id = incident.id.short();
-        let (Some(at), Some(until), Some(person)) =
-            (incident.acked_at, incident.ack_until, &incident.acked_by)
+        let (Some(at), Some(until), Some(_)) = (incident.acked_at, incident.ack_until, &incident.acked_by)
         else {
             found.push(format!("incident {id} is acked, and not by anybody until anything"));
             continue;
@@ -111,17 +115,26 @@ pub fn i14(step: &Step<'_>) -> Vec<String> {
         }
         let lease = step.setup.config.of_family(&incident.family).ack_lease;
         let leases = if incident.ack_extended { 2 } else { 1 };
-        // Only what was set now can be held against what is known now.
-        let set = change.before.as_ref().is_none_or(|b| b.ack_until != incident.ack_until);
-        if !set {
-            continue;
-        }
-        let mut most = latest(step, incident, at, lease.times(leases));
-        if let Some(end) = step.setup.roster.shift_end(person, at).filter(|_| !incident.ack_extended) {
-            most = most.min(end);
-        }
-        if until > most {
+        let most = latest(step, incident, at, lease.times(leases));
+        // A deadline that has come nearer since leaves what was granted before as it is until it is heard of.
+        let set = change
+            .before
+            .as_ref()
+            .is_none_or(|b| b.ack_until != incident.ack_until || b.hard_deadline != incident.hard_deadline);
+        if set && until > most {
             found.push(format!("the ack of incident {id} holds until {until}, beyond {most}"));
+        }
+    }
+    // Whatever moves a shift, moves the acks that end with it.
+    let roster = &step.setup.roster;
+    for incident in step.kept.unresolved().filter(|i| i.status == Status::Acked) {
+        let (Some(person), Some(until)) = (&incident.acked_by, incident.ack_until) else { continue };
+        let at = if roster.is_on_duty(person, step.at) { Some(step.at) } else { incident.acked_at };
+        if let Some(end) = at.and_then(|at| roster.shift_end(person, at))
+            && until > end.max(step.at)
+        {
+            let id = incident.id.short();
+            found.push(format!("the ack of incident {id} holds until {until}, beyond the shift until {end}"));
         }
     }
     for incident in step.kept.unresolved().filter(|i| i.status == Status::Acked) {
@@ -188,7 +201,7 @@ pub fn i17(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut notices: BTreeMap<Id, std::sync::Arc<crate::core::model::Notice>> = BTreeMap::new();
     let mut messages: BTreeMap<Id, std::sync::Arc<Message>> = BTreeMap::new();
-    // Lanes on which the provider may have taken something of an incident.
+    // Lanes on which the provider has taken something of an incident.
     let mut told: BTreeSet<(Id, Lane)> = BTreeSet::new();
     let mut cleared: BTreeMap<(Id, u32, Lane, PersonId), Id> = BTreeMap::new();
     let mut open: BTreeMap<(Id, Lane, PersonId), BTreeSet<Id>> = BTreeMap::new();
@@ -214,7 +227,7 @@ pub fn i17(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
                     }
                 }
             }
-            What::Sent { claim, .. } => {
+            What::Sent { claim, taken: true, .. } => {
                 let Some(message) = messages.get(&claim.message) else { continue };
                 for notice in message.notices.iter().filter_map(|id| notices.get(id)) {
                     let lane = (notice.incident, claim.to.lane.clone());
@@ -256,9 +269,55 @@ pub fn i17(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
     found
 }
 
-/// Levels only rise inside an episode, episodes and steps only rise.
+/// Of the audiences of the levels that time skipped in this commit, those that nobody tells.
+fn skipped(step: &Step<'_>, before: Option<&Incident>, after: &Incident) -> Option<u8> {
+    let id = after.id.to_string();
+    let by_time = step.commit.audit.iter().filter(|a| {
+        let of = a.incident.as_deref() == Some(&*id) && a.kind == "incident.R4";
+        of && a.cause.as_deref() == Some("time")
+    });
+    let same = before.is_none_or(|b| b.episode == after.episode);
+    // What rose while it was folded or silenced comes back at the level it is at (R24, R26).
+    let was_kept_back =
+        step.commit.says("incident.R23", after.id) || step.commit.says("incident.R25", after.id);
+    let kept_back = was_kept_back
+        || after.owed
+        || after.folded.is_some()
+        || after.silenced.is_some()
+        || after.storm.is_some();
+    if by_time.count() < 2 || !same || kept_back || after.status != Status::Open {
+        return None;
+    }
+    let roster = &step.setup.roster;
+    let reachable = |p: &PersonId| roster.people.get(p).is_some_and(|p| !p.contacts.is_empty());
+    let told = |p: &PersonId| {
+        let told = after.told.contains_key(p) || after.audience.contains(p);
+        told || step.kept.notices_of(after.id).any(|n| n.episode == after.episode && n.audience.contains(p))
+    };
+    (before.map_or(0, |b| b.level) + 1..after.level).find(|level| {
+        let owner =
+            after.owner.iter().filter(|p| *level == 1 && roster.is_on_duty(p, step.at) && reachable(p));
+        let mut asked: Vec<&PersonId> = owner.collect();
+        if asked.is_empty() {
+            let there = roster.on_duty(Role::of_level(*level), Some(&after.team), step.at);
+            asked = there.filter(|p| reachable(p)).collect();
+        }
+        // Where nobody of the team can be reached any more, the sister team stands in (§7.2).
+        let mut stand_ins = roster.on_duty(Role::of_level(*level), None, step.at);
+        !asked.is_empty() && !asked.into_iter().any(told) && !stand_ins.any(told)
+    })
+}
+
+/// Levels only rise inside an episode, episodes and steps only rise; whom time skipped is told all the same.
 pub fn i18(step: &Step<'_>) -> Vec<String> {
     let mut found = Vec::new();
+    for change in &step.commit.incidents {
+        let Some(after) = &change.after else { continue };
+        if let Some(level) = skipped(step, change.before.as_deref(), after) {
+            let id = after.id.short();
+            found.push(format!("incident {id}: time skipped level {level}, and nobody of it is told"));
+        }
+    }
     for change in &step.commit.incidents {
         let (Some(before), Some(after)) = (&change.before, &change.after) else { continue };
         if (after.episode, after.level) < (before.episode, before.level) {

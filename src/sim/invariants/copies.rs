@@ -15,6 +15,7 @@ pub fn i8(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
         seen: u32,
         faults: u32,
         first: Option<Span>,
+        /// Attempts of which nothing is kept yet: what a death hits (W8–W10).
         under_way: BTreeSet<u32>,
     }
     let mut found = Vec::new();
@@ -44,18 +45,21 @@ pub fn i8(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
                     found.push((n, format!("message {id}: {seen} copies after {faults} faults")));
                 }
             }
-            What::Came { message, attempt, class } => {
-                let copies = all.entry(*message).or_default();
-                copies.under_way.remove(attempt);
-                copies.faults += u32::from(*class == OutcomeClass::Unknown);
+            // An outcome that was answered and is not kept is lost with the process (W10).
+            What::Kept(commit) => {
+                for attempt in commit.attempts.iter().filter_map(|c| c.after.as_ref()) {
+                    let Some(outcome) = &attempt.outcome else { continue };
+                    let copies = all.entry(attempt.message).or_default();
+                    let hit = copies.under_way.remove(&attempt.n) && outcome.class == OutcomeClass::Unknown;
+                    copies.faults += u32::from(hit);
+                }
             }
-            What::Died { .. } => {
+            What::Died { .. } | What::Rebuilt => {
                 for copies in all.values_mut() {
                     copies.faults += u32::from(!copies.under_way.is_empty());
                     copies.under_way.clear();
                 }
             }
-            // An outcome that was taken in and not kept is a fault as well: it is lost with the step.
             _ => {}
         }
     }
@@ -86,7 +90,15 @@ pub fn i28(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
     let mut setup = None;
     let mut sent: BTreeMap<Lane, Sent> = BTreeMap::new();
     let mut accounts: BTreeMap<String, Sent> = BTreeMap::new();
+    let mut last = Instant::MIN;
     for (n, event) in trace.events.iter().enumerate() {
+        // The clock was ahead and is right again (T3): what left meanwhile left as much earlier.
+        let ahead = last.since(event.at);
+        if !ahead.is_zero() {
+            let times = sent.values_mut().chain(accounts.values_mut()).flatten();
+            times.filter(|(at, _)| *at > event.at).for_each(|(at, _)| *at = *at - ahead);
+        }
+        last = event.at;
         match &event.what {
             What::Started { setup: now, .. } | What::Reloaded { setup: now, .. } => setup = Some(now.clone()),
             What::Came { message, attempt, class: OutcomeClass::NotSent } => {
@@ -125,7 +137,7 @@ pub fn i28(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
     found
 }
 
-/// Of one incident, what a recipient is told on a lane is told in the order of its steps. A group's robot is the lane
+/// Of one incident, what a recipient is told on a lane is taken in the order of its steps. A group's robot is the lane
 /// of many recipients: the order holds for each (§0: "order per incident and recipient only").
 pub fn i29(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
@@ -142,7 +154,7 @@ pub fn i29(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
                     serves.insert(message.id, message.notices.clone());
                 }
             }
-            What::Sent { claim, .. } => {
+            What::Sent { claim, taken: true, .. } => {
                 let of = serves.get(&claim.message).into_iter().flatten().filter_map(|id| notices.get(id));
                 let mut steps: BTreeMap<Id, (u32, u32)> = BTreeMap::new();
                 for (incident, episode, step) in of {

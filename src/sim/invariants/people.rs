@@ -22,7 +22,13 @@ pub fn i20(step: &Step<'_>) -> Vec<String> {
             || incident.silenced.is_some()
             || incident.owed
             || step.commit.says("alarm.local", id)
-            || step.commit.notices.iter().filter_map(|c| c.after.as_ref()).any(|n| n.incident == id);
+            || step
+                .commit
+                .notices
+                .iter()
+                .filter(|c| c.before.is_none())
+                .filter_map(|c| c.after.as_ref())
+                .any(|n| n.incident == id && n.level >= incident.level);
         if !helped {
             found.push(format!("incident {} found nobody, and nobody else was told", id.short()));
         }
@@ -134,13 +140,22 @@ pub fn i22(step: &Step<'_>) -> Vec<String> {
     found
 }
 
-/// Every notice of an audience that was chosen has its decision in the same commit.
+/// Every notice has its decision in the same commit, and what is kept of it chooses the same people again.
 pub fn i23(step: &Step<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for change in step.commit.notices.iter().filter(|c| c.before.is_none()) {
-        let Some(notice) = change.after.as_ref().filter(|n| n.decision.is_some()) else { continue };
-        if !step.commit.decisions.contains(&notice.id.to_string()) {
-            found.push(format!("notice {} has no decision in its commit", notice.id.short()));
+        let Some(notice) = &change.after else { continue };
+        let id = notice.id.short();
+        let Some(decision) = step.commit.decisions.iter().find(|d| d.notice == notice.id) else {
+            found.push(format!("notice {id} has no decision in its commit"));
+            continue;
+        };
+        if decision.question.choose() != decision.choice {
+            found.push(format!("the decision of notice {id}, asked again, is another one"));
+        }
+        // Whoever went home in the same step is not of its audience any more.
+        if let Some(person) = notice.audience.iter().find(|p| !decision.choice.audience.contains(p)) {
+            found.push(format!("notice {id} is for {person}, whom its decision did not choose"));
         }
     }
     found

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::ids::Id;
-use crate::core::model::{Cause, Class, Incident, MessageState, NoticeState, Purpose, Status};
+use crate::core::model::{Cause, Class, Incident, MessageState, NoticeState, Status};
 use crate::core::time::{Instant, Span};
 
 use super::Step;
@@ -113,10 +113,12 @@ pub fn i3(step: &Step<'_>) -> Vec<String> {
             continue;
         };
         let dead: BTreeSet<_> = notice.waves.iter().flatten().map(|r| &r.lane).collect();
-        // "Cleared" goes where it was told (I17), by whatever lane that came to be.
-        let own = step.kept.notices_of(letter.id);
-        for told in own.filter(|n| !matches!(n.purpose, Purpose::Cleared | Purpose::Corrected)) {
-            if told.waves.iter().flatten().any(|r| dead.contains(&r.lane)) {
+        for told in step.kept.notices_of(letter.id) {
+            let taken_along = || {
+                let serves = step.kept.messages.values().filter(|m| m.notices.contains(&told.id));
+                serves.filter(|m| m.attempts > 0).any(|m| dead.contains(&m.to.lane))
+            };
+            if told.waves.iter().flatten().any(|r| dead.contains(&r.lane)) || taken_along() {
                 let (told, dead) = (told.id.short(), notice.id.short());
                 found.push(format!("notice {told} tells of the dead notice {dead} on a lane that is dead"));
             }

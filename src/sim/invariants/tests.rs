@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use super::{Look, MODEL, REST, Step, TRACE};
-use crate::core::alerting::{Room, Setup};
+use crate::core::alerting::{Named, Question, Room, Scope, Setup};
 use crate::core::clock::PolicyConfig;
 use crate::core::ids::Id;
 use crate::core::model::{
     Attempt, AuditRecord, Class, DuplicateKey, Incident, Message, MessageState, Notice, NoticeState,
-    OutcomeClass, Purpose, Status,
+    OutcomeClass, PersonId, Purpose, Status,
 };
 use crate::core::time::{Instant, Span};
-use crate::sim::kept::{Change, Commit, Kept};
+use crate::sim::kept::{Change, Commit, Decision, Kept};
 use crate::sim::trace::{Event, Trace, What};
 use crate::sim::world::World;
+use crate::store::MemoryStore;
 
 /// What a run has left.
 struct Left {
@@ -26,7 +27,7 @@ struct Left {
 
 static LEFT: LazyLock<Left> = LazyLock::new(|| {
     let length = Span::from_minutes(60);
-    let mut world = World::new(8, length).expect("a land that is right");
+    let mut world = World::new(8, length, Arc::new(MemoryStore::new())).expect("a land that is right");
     world.run(length);
     Left {
         kept: world.kept.clone(),
@@ -225,9 +226,28 @@ fn i18_a_level_that_falls() {
 }
 
 #[test]
+fn i18_a_level_that_time_skips_and_nobody_of_it_is_told() {
+    let everybody: Vec<PersonId> = LEFT.setup.roster.people.keys().cloned().collect();
+    for (audience, finds) in [(Vec::new(), 1), (everybody, 0)] {
+        let mut sample = sample();
+        (sample.incident.team, sample.incident.level) = ("a".into(), 3);
+        sample.incident.told = Default::default();
+        (sample.incident.audience, sample.incident.owner) = (Vec::new(), None);
+        sample.notice.audience = audience;
+        let mut kept = Kept::default();
+        let mut commit = sample.commit(&mut kept);
+        for _ in 0..2 {
+            let rose = audit("incident.R4", sample.incident.id, "");
+            commit.audit.push(AuditRecord { cause: Some("time".to_owned()), ..rose });
+        }
+        assert_eq!(look(model("I18"), &kept, &commit).len(), finds);
+    }
+}
+
+#[test]
 fn i20_nobody_is_found_and_nobody_else_told() {
     let sample = sample();
-    let mut kept = sample.kept();
+    let mut kept = Kept::default();
     let mut commit = sample.commit(&mut kept);
     commit.audit.push(audit("route.nobody", sample.incident.id, ""));
     assert_eq!(look(model("I20"), &kept, &commit), Vec::<String>::new());
@@ -255,8 +275,33 @@ fn i23_i43_i47_what_is_kept_without_its_record() {
     let notice = Arc::new(Notice { decision: Some(sample.incident.id), ..sample.notice.clone() });
     commit.notices.push(Change { before: None, after: Some(notice) });
     assert_ne!(look(model("I23"), &kept, &commit), Vec::<String>::new());
-    commit.decisions.push(sample.notice.id.to_string());
-    assert_eq!(look(model("I23"), &kept, &commit), Vec::<String>::new());
+    let named = Named { what: "former".to_owned(), people: sample.notice.audience.clone() };
+    let question = Question {
+        incident: sample.incident.id,
+        level: 1,
+        at: NOW,
+        team: "a".into(),
+        sister: None,
+        owner: None,
+        pair: false,
+        class: Class::P1,
+        scope: Scope::Case,
+        candidates: Vec::new(),
+        roster_revision: 1,
+        config_revision: 1,
+        named: Some(named),
+    };
+    let choice = question.choose();
+    let right = Decision { notice: sample.notice.id, question, choice };
+    let mut another = right.clone();
+    another.choice.by = "1a".to_owned();
+    let mut nobody = right.clone();
+    nobody.question.named = None;
+    nobody.choice = nobody.question.choose();
+    for (decision, finds) in [(another, 1), (nobody, 1), (right, 0)] {
+        commit.decisions = vec![decision];
+        assert_eq!(look(model("I23"), &kept, &commit).len(), finds, "{:?}", commit.decisions);
+    }
     assert_ne!(look(rest("I43"), &kept, &commit), Vec::<String>::new());
     let is = format!("{} L{}", sample.incident.status.word(), sample.incident.level);
     kept.replayed.insert(sample.incident.id.to_string(), is);

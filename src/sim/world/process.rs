@@ -8,6 +8,9 @@ impl World {
         if self.desk.is_none() && !self.broken {
             self.business = BusinessTime::new(self.reading(), self.land.config.catch_up_after);
             self.load();
+            if let Some(desk) = &self.desk {
+                self.business.resume(desk.now());
+            }
         }
     }
 
@@ -30,8 +33,10 @@ impl World {
         let last = self.trace.commits().last().map_or(now, |(_, event, _)| event.at);
         let setup = self.setup.clone();
         self.note(What::Started { epoch: self.boot, down: now.since(last), setup });
-        match at_once(blueprint.load(&self.store, now)) {
-            Some(Ok(loaded)) => {
+        let earlier = if self.business.went_back() { Earlier::GoesBack } else { Earlier::Waits };
+        let loaded = wait(blueprint.load(&*self.store, now, earlier));
+        match loaded {
+            Ok(loaded) => {
                 if let Some(row) = loaded.unread.first() {
                     self.fail("I43", format!("a row cannot be read back: {row}"));
                 }
@@ -48,8 +53,7 @@ impl World {
                 self.desk = Some(loaded.desk);
                 self.fresh = true;
             }
-            Some(Err(e)) => self.fail("start", format!("the desk cannot be loaded: {e}")),
-            None => self.fail("start", "the store lets us wait".to_owned()),
+            Err(e) => self.fail("start", format!("the desk cannot be loaded: {e}")),
         }
     }
 
@@ -190,12 +194,9 @@ impl World {
     /// The step is kept; false when the run is over.
     fn keep(&mut self, batch: &crate::core::model::Batch) -> bool {
         let desk: Arc<str> = DESK.into();
-        match at_once(self.store.commit(&desk, batch.clone())) {
-            Some(Ok(_)) => {}
-            failed => {
-                self.fail("store", format!("the store did not take a batch: {failed:?}"));
-                return false;
-            }
+        if let Err(e) = wait(self.store.commit(&desk, batch.clone())) {
+            self.fail("store", format!("the store did not take a batch: {e}"));
+            return false;
         }
         let commit = match self.kept.take(batch) {
             Ok(commit) => Arc::new(commit),
@@ -266,14 +267,20 @@ impl World {
     }
 
     fn verify(&mut self) {
-        match at_once(self.store.verify(&DESK.into())) {
-            Some(Ok(verified)) if verified.mismatch.is_none() => {}
+        match wait(self.store.verify(&DESK.into())) {
+            Ok(verified) if verified.mismatch.is_none() => {}
             other => self.fail("I43", format!("the audit does not verify: {other:?}")),
         }
     }
 
     /// What must hold of what is kept, and of all that happened.
     pub(in crate::sim) fn rest(&mut self) {
+        // What was changed while no process was there is known to nobody: the next one takes it up as it comes.
+        if self.desk.is_none() && !self.broken {
+            self.death = None;
+            self.up();
+            self.close_turn();
+        }
         self.verify();
         let empty = crate::sim::kept::Commit::default();
         let step = Step {

@@ -1,5 +1,7 @@
 //! Stories of `delivery_semantics` §20, each named by its scenario, over virtual time.
 
+mod changed;
+mod clock;
 mod escalation;
 mod laws;
 mod people;

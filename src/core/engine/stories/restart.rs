@@ -95,6 +95,40 @@ fn s28_back_after_forty_minutes() {
     assert!(world.sent.iter().all(|s| s.purpose == "digest" && s.class == Class::P2));
 }
 
+/// R20 while a downtime is caught up with: answered, and the answer withdrawn, before the digest was made.
+#[test]
+fn s28_what_comes_back_before_the_digest_stands_in_it() {
+    let mut world = Plan::default().at("10:00");
+    for n in 0..3 {
+        world.observe("ticket", &format!("T{n}"), &[("customer_message", "m1", "10:00:00")], &[]);
+    }
+    world.at("10:12");
+    world.sent.clear();
+    world.restart(&Plan::default(), "10:52");
+    world.at("10:52:03");
+    world.observe("ticket", "T1", &[("agent_reply", "r1", "10:30:00")], &[]);
+    assert!(world.state("T1").starts_with("resolved"));
+    world.at("10:52:05");
+    world.withdraw("ticket", "T1", "agent_reply", "r1", "10:30:00");
+    assert!(world.state("T1").starts_with("open"));
+    world.at("10:54");
+    assert!(world.sent.iter().any(|s| s.text.contains("T1")), "{:?}", world.sent);
+}
+
+/// I18: what is named by itself after a downtime is told to whom time skipped as well.
+#[test]
+fn i18_whom_time_skipped_hears_of_what_is_named_by_itself() {
+    let mut world = Plan::default().at("10:00");
+    world.observe("ticket", "V1", &[("customer_message", "m1", "10:00:00")], &[("vip", true.into())]);
+    world.at("10:12");
+    world.sent.clear();
+    world.restart(&Plan::default(), "10:52");
+    world.at("10:54");
+    assert_eq!(world.state("V1"), "open L3");
+    let told: BTreeSet<&str> = world.sent.iter().map(|s| &*s.person).collect();
+    assert_eq!(told, ["lin", "min", "zhou"].into(), "level 3, and levels 1 and 2, which nobody announced");
+}
+
 #[test]
 fn a_rule_that_is_gone_closes_its_incidents() {
     let mut world = Plan::default().at("10:00");

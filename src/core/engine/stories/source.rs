@@ -20,6 +20,23 @@ fn s22_answered_while_waiting_in_the_group() {
     assert_eq!(world.sent, [], "nothing was sent, so nothing is cleared");
 }
 
+/// R20: what comes back as the same episode was told to nobody, and no level of it is ahead that would tell it.
+#[test]
+fn s23_what_was_over_before_it_was_told_is_told_when_it_comes_back() {
+    let mut world = Plan::default().at("10:21");
+    late(&mut world, "T1");
+    world.at("10:21:02");
+    world.observe("ticket", "T1", &[("agent_reply", "r1", "10:21:01")], &[]);
+    assert_eq!(world.state("T1"), "resolved L1");
+    world.at("10:21:40");
+    world.withdraw("ticket", "T1", "agent_reply", "r1", "10:21:01");
+    assert_eq!(world.state("T1"), "open L1");
+    world.at("10:22");
+    let told: Vec<&str> = world.sent.iter().map(|s| &*s.person).collect();
+    assert!(!told.is_empty() && told.iter().all(|person| *person == told[0]), "{:?}", world.sent);
+    assert!(world.sent.iter().all(|s| s.text.contains("T1")));
+}
+
 #[test]
 fn s23_a_return_and_a_new_occurrence() {
     let mut world = Plan::default().at("10:00");

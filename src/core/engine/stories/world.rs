@@ -506,6 +506,20 @@ impl World {
     }
 
     pub(super) fn restart_at(&mut self, plan: &Plan, at: Instant) {
+        self.load(plan, at);
+        self.desk.start(at);
+        self.pump();
+    }
+
+    /// The same after the clock was found to have been ahead.
+    pub(super) fn restart_back(&mut self, plan: &Plan, at: &str) {
+        let at = instant(self.day, at);
+        self.load(plan, at);
+        self.desk.start_back(at);
+        self.pump();
+    }
+
+    fn load(&mut self, plan: &Plan, at: Instant) {
         let mut desk = new_desk(plan, at);
         for table in Table::ALL {
             for ((_, id), body) in self.store.iter().filter(|((t, _), _)| *t == table) {
@@ -515,8 +529,6 @@ impl World {
         self.desk = desk;
         self.now = at;
         self.receipts.clear();
-        self.desk.start(at);
-        self.pump();
     }
 
     pub(super) fn reload(&mut self, plan: &Plan) {
