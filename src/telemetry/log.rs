@@ -93,7 +93,9 @@ impl LogConfig {
         if self.level.trim().is_empty() {
             return Err(bad("it is empty".to_owned()));
         }
-        EnvFilter::try_new(&self.level).map_err(|e| bad(e.to_string()))
+        // What it tells of its own start says nothing to whoever reads the story of the day; naming it wins.
+        EnvFilter::try_new(format!("tokio_cron_scheduler=warn,{}", self.level))
+            .map_err(|e| bad(e.to_string()))
     }
 
     /// Begins logging for the whole process.
@@ -160,6 +162,17 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+
+    #[test]
+    fn the_scheduler_is_quiet_unless_it_is_named() {
+        let filter = |level: &str| {
+            let config = LogConfig { level: level.to_owned(), ..LogConfig::default() };
+            config.filter().map(|filter| filter.to_string()).unwrap_or_default()
+        };
+        assert!(filter("debug").contains("tokio_cron_scheduler=warn"), "{}", filter("debug"));
+        let named = filter("info,tokio_cron_scheduler=debug");
+        assert!(named.contains("tokio_cron_scheduler=debug") && !named.contains("scheduler=warn"), "{named}");
+    }
 
     #[test]
     fn a_filter_is_checked_when_it_is_read() {
