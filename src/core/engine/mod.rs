@@ -248,6 +248,11 @@ impl Engine {
     pub fn advance(&mut self, now: Instant) -> Changes {
         let mut changes = Changes::default();
         let now = self.reach(now, &mut changes);
+        // Most of what is due is one crossing of one cycle. Lists that grow while 10,000 come due cost more than those.
+        let due = self.timers.count_until(now);
+        changes.cases.reserve(due);
+        changes.crossings.reserve(due);
+        changes.cycles.reserve(due);
         while let Some((_, number)) = self.timers.first_until(now) {
             let first = changes.crossings.len();
             let (mut turns, mut altered) = (0, false);

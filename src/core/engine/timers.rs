@@ -52,6 +52,13 @@ impl Timers {
         Some((at, first.1))
     }
 
+    /// How many are due by `now`.
+    pub(super) fn count_until(&self, now: Instant) -> usize {
+        let (last, offset) = place(now);
+        let whole: usize = self.slots.range(..last).map(|(_, slot)| slot.len()).sum();
+        whole + self.slots.get(&last).map_or(0, |slot| slot.count_until(offset))
+    }
+
     /// Moves the entry of a case; [`Instant::MAX`] stands for none.
     pub(super) fn rearm(&mut self, before: Instant, after: Instant, case: u32) {
         if before == after {
@@ -90,6 +97,21 @@ impl Slot {
         match self {
             Slot::Loose { entries, first } => (!entries.is_empty()).then_some(*first),
             Slot::Ordered(entries) => entries.first().copied(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Slot::Loose { entries, .. } => entries.len(),
+            Slot::Ordered(entries) => entries.len(),
+        }
+    }
+
+    /// How many lie at most so far into it.
+    fn count_until(&self, offset: u16) -> usize {
+        match self {
+            Slot::Loose { entries, .. } => entries.iter().filter(|e| e.0 <= offset).count(),
+            Slot::Ordered(entries) => entries.range(..=(offset, u32::MAX)).count(),
         }
     }
 
@@ -164,6 +186,7 @@ mod tests {
                 prop_assert_eq!(timers.first(), plain.first().map(|(at, _)| *at));
                 if i % look == 0 {
                     let now = Instant::from_millis(millis / 9 - 10_000);
+                    prop_assert_eq!(timers.count_until(now), plain.iter().filter(|(at, _)| *at <= now).count());
                     prop_assert_eq!(timers.first_until(now), plain.first().filter(|(at, _)| *at <= now).copied());
                 }
             }
