@@ -80,16 +80,40 @@ fn mask_place(place: &str) -> String {
 /// what looks like a phone number.
 type Hide = fn(&Captures<'_>) -> String;
 
-static FINDERS: LazyLock<Vec<(Regex, Hide)>> = LazyLock::new(|| {
-    let finders: [(&str, Hide); 5] = [
-        (r"[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", |c| mask_address(&c[0])),
+/// Whether a text can hold such a thing at all: most texts are told at a glance.
+type May = fn(&Glance) -> bool;
+
+/// A text at a glance.
+struct Glance {
+    at: bool,
+    digits: usize,
+    /// Something beyond ASCII.
+    wide: bool,
+}
+
+impl Glance {
+    fn of(text: &str) -> Glance {
+        let count = |is: fn(&u8) -> bool| text.bytes().filter(is).count();
+        Glance { at: count(|b| *b == b'@') > 0, digits: count(u8::is_ascii_digit), wide: !text.is_ascii() }
+    }
+}
+
+static FINDERS: LazyLock<Vec<(May, Regex, Hide)>> = LazyLock::new(|| {
+    let finders: [(May, &str, Hide); 5] = [
+        (
+            |g| g.at,
+            r"[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+",
+            |c| mask_address(&c[0]),
+        ),
         // 居民身份证: area, birthday, serial, check digit.
         (
+            |g| g.digits >= 17,
             r"(?P<l>^|[^0-9A-Za-z])(?P<n>[1-9][0-9]{5}(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx])",
             |c| format!("{}{}", &c["l"], mask_phone(&c["n"])),
         ),
         // Mobile numbers, with or without +86 and separators.
         (
+            |g| g.digits >= 11,
             r"(?P<l>^|[^0-9A-Za-z+])(?P<cc>(?:\+|00)?86[- ]?)?(?P<n>1[3-9][0-9][- ]?[0-9]{4}[- ]?[0-9]{4})",
             |c| {
                 let digits: String = c["n"].chars().filter(char::is_ascii_digit).collect();
@@ -98,11 +122,14 @@ static FINDERS: LazyLock<Vec<(Regex, Hide)>> = LazyLock::new(|| {
             },
         ),
         // Fixed lines: area code and number.
-        (r"(?P<l>^|[^0-9A-Za-z-])(?P<n>\(?0[1-9][0-9]{1,2}\)?[- ]?[2-9][0-9]{6,7})", |c| {
-            format!("{}{}", &c["l"], mask_phone(&c["n"]))
-        }),
+        (
+            |g| g.digits >= 10,
+            r"(?P<l>^|[^0-9A-Za-z-])(?P<n>\(?0[1-9][0-9]{1,2}\)?[- ]?[2-9][0-9]{6,7})",
+            |c| format!("{}{}", &c["l"], mask_phone(&c["n"])),
+        ),
         // A street with a number, a building, a room: the detail goes, the district stays.
         (
+            |g| g.wide,
             r"(?P<s>[\p{Han}A-Za-z0-9]{1,12}(?:路|街|道|巷|弄|胡同|村|镇|乡|大厦|小区|花园|苑))(?P<n>[\p{Han}A-Za-z0-9 \-#]{0,24}?[0-9一二三四五六七八九十]+(?:号楼|号院|号|栋|幢|座|单元|层|楼|室|户))+(?:[0-9\-]{1,8})?",
             |c| match c["s"].char_indices().rfind(|(_, ch)| matches!(ch, '区' | '县' | '市')) {
                 Some((at, ch)) => format!("{}****", &c["s"][..at + ch.len_utf8()]),
@@ -110,15 +137,19 @@ static FINDERS: LazyLock<Vec<(Regex, Hide)>> = LazyLock::new(|| {
             },
         ),
     ];
-    finders.into_iter().filter_map(|(pattern, hide)| Some((Regex::new(pattern).ok()?, hide))).collect()
+    finders
+        .into_iter()
+        .filter_map(|(may, pattern, hide)| Some((may, Regex::new(pattern).ok()?, hide)))
+        .collect()
 });
 
 /// The text with everything personal in it hidden. A number longer than a phone number is left: parcels and orders have
 /// such numbers, and people need them.
 pub fn mask_text(text: &str) -> String {
     let mut text = text.to_owned();
-    for (finder, hide) in FINDERS.iter() {
-        if !finder.is_match(&text) {
+    let glance = Glance::of(&text);
+    for (may, finder, hide) in FINDERS.iter() {
+        if !may(&glance) || !finder.is_match(&text) {
             continue;
         }
         let mut out = String::with_capacity(text.len());
@@ -150,7 +181,26 @@ pub fn mask_text(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// What a glance rules out is not there.
+        #[test]
+        fn a_glance_rules_out_nothing_that_is_there(
+            pieces in prop::collection::vec(prop::sample::select(vec![
+                "a@b.cn", "@", "110101", "19900307", "123X", "+86 ", "138", "-", "1234", "0000", "010", "(0755)", "8",
+                "浦东新区世纪大道", "花园", "三号楼", "5栋", "室", " ", "T", "x",
+            ]), 0..9),
+        ) {
+            let text = pieces.concat();
+            let glance = Glance::of(&text);
+            for (may, finder, _) in FINDERS.iter() {
+                prop_assert!(may(&glance) || !finder.is_match(&text), "{text}: {finder}");
+            }
+        }
+    }
 
     #[test]
     fn every_finder_is_a_regex() {

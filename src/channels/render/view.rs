@@ -51,14 +51,15 @@ pub(super) struct View {
     marked: bool,
     unrecorded: bool,
     remark: Option<String>,
-    first: Option<ItemView>,
-    items: Vec<ItemView>,
+    /// Values, so that the first is not made twice.
+    first: Option<Value>,
+    items: Vec<Value>,
     storm: Option<StormView>,
     links: Vec<LinkView>,
     now: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 struct ItemView {
     short: String,
     id: String,
@@ -83,7 +84,7 @@ struct ItemView {
     dimensions: Vec<Fact>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 struct Fact {
     key: String,
     label: String,
@@ -114,8 +115,12 @@ impl View {
     pub(super) fn new(letter: &Letter<'_>, words: &Words, fit: Fit) -> View {
         let when = |instant| local(instant, letter.now, letter.zone);
         let text = |text: &str| cut(&mask_text(text), fit.chars);
-        let items: Vec<ItemView> =
-            letter.items.iter().take(fit.items).map(|item| item_view(item, letter, words, fit)).collect();
+        let items: Vec<Value> = letter
+            .items
+            .iter()
+            .take(fit.items)
+            .map(|item| Value::from(Serde(item_view(item, letter, words, fit))))
+            .collect();
         let total = letter.total.max(letter.items.len());
         View {
             desk: text(letter.desk),
