@@ -11,7 +11,7 @@ use crate::core::ids::InstallationKey;
 use crate::core::model::{Body, Row, Table};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
-use crate::store::{Store, StoreError};
+use crate::store::{RowQuery, Store, StoreError};
 
 /// Rows of [`Table::Meta`] that begin with this are the daemon's, not the desk's.
 pub const OURS: &str = "daemon/";
@@ -93,10 +93,12 @@ impl Blueprint {
         // The store hands the rows over on a thread of its own; the lock is only ever held there.
         let shared = Arc::new(Mutex::new((desk, Vec::new())));
         let filling = shared.clone();
-        let rows = store
+        // Of the bodies only a few are needed: those of attempts that may be repeated.
+        let tables: Vec<Table> = Table::ALL.into_iter().filter(|table| *table != Table::Body).collect();
+        let mut rows = store
             .load(
                 &self.setup.desk,
-                &Table::ALL,
+                &tables,
                 Box::new(move |stored| {
                     if stored.table == Table::Meta && stored.id.starts_with(OURS) {
                         return;
@@ -112,7 +114,22 @@ impl Blueprint {
             )
             .await?;
         let lock = Arc::into_inner(shared).ok_or(LoadError::Died)?;
-        let (mut desk, unread) = lock.into_inner().map_err(|_| LoadError::Died)?;
+        let (mut desk, mut unread) = lock.into_inner().map_err(|_| LoadError::Died)?;
+        for message in desk.without_body() {
+            let query = RowQuery {
+                table: Table::Body,
+                id_prefix: None,
+                state: None,
+                parent: Some(message.to_string()),
+                limit: usize::MAX,
+            };
+            for body in store.rows(&self.setup.desk, query).await? {
+                rows += 1;
+                if let Err(e) = desk.restore(body.table, &body.id, &body.body) {
+                    unread.push(format!("{} {}: {e}", body.table.word(), body.id.escape_debug()));
+                }
+            }
+        }
         guarded(|| match earlier {
             Earlier::GoesBack if desk.now() > now => desk.start_back(now),
             Earlier::GoesBack | Earlier::Waits => desk.start(now),

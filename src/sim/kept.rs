@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::core::alerting::{Choice, Question, Silence};
 use crate::core::ids::Id;
-use crate::core::model::{Attempt, AuditRecord, Batch, Incident, Message, Notice, Table};
+use crate::core::model::{Attempt, AuditRecord, Batch, Body, Incident, Message, Notice, Table};
 
 /// One record that changed: as it was, as it is.
 #[derive(Clone, Debug)]
@@ -77,6 +77,8 @@ pub struct Kept {
     pub messages: BTreeMap<Id, Arc<Message>>,
     /// Attempts.
     pub attempts: BTreeMap<(Id, u32), Arc<Attempt>>,
+    /// What each attempt sends, by the id of its row.
+    bodies: BTreeMap<String, Body>,
     /// Silences.
     pub silences: BTreeMap<Id, Arc<Silence>>,
     /// Cases, by the id of their row.
@@ -118,6 +120,12 @@ impl Kept {
     /// A row cannot be read back.
     pub fn take(&mut self, batch: &Batch) -> Result<Commit, String> {
         let mut commit = Commit { audit: batch.audit.clone(), ..Commit::default() };
+        // Every attempt finds its body, wherever that stands.
+        for row in batch.rows.iter().filter(|row| row.table == Table::Body) {
+            let sent = row.body.as_deref().map(serde_json::from_slice).transpose();
+            let sent: Option<Body> = sent.map_err(|e| format!("body {}: {e}", row.id))?;
+            self.bodies.extend(sent.map(|sent| (row.id.clone(), sent)));
+        }
         for row in &batch.rows {
             let (table, id, body) = (row.table, row.id.as_str(), row.body.as_deref());
             let bad = |e: crate::core::ids::BadId| format!("{} {id}: {e}", table.word());
@@ -150,9 +158,12 @@ impl Kept {
                     commit.messages.push(swap(&mut self.messages, key, after));
                 }
                 Table::Attempt => {
-                    let after: Option<Arc<Attempt>> = body.map(|b| read(table, id, b)).transpose()?;
+                    let mut after: Option<Arc<Attempt>> = body.map(|b| read(table, id, b)).transpose()?;
                     let (message, n) = id.split_once('/').ok_or("an attempt without a number")?;
                     let key = (message.parse().map_err(bad)?, n.parse().map_err(|e| format!("{id}: {e}"))?);
+                    if let (Some(after), Some(sent)) = (&mut after, self.bodies.get(id)) {
+                        Arc::make_mut(after).body = sent.clone();
+                    }
                     commit.attempts.push(swap(&mut self.attempts, key, after));
                 }
                 Table::Silence => {

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::core::alerting::{Alerting, Claim, Count, Note, Renderer, Room};
+use crate::core::alerting::{Alerting, Claim, Count, Note, Renderer, Room, json_row};
 use crate::core::ids::Id;
 use crate::core::model::{
     Attempt, Body, Cause, ChannelCard, Class, DuplicateKey, MessageState, NoticeState, Purpose, Recipient,
-    Table,
+    Row, Table,
 };
 use crate::core::time::{Instant, Span};
 
@@ -420,6 +420,8 @@ impl Alerting {
             roster_revision,
         };
         self.attempts.insert((id, n), attempt);
+        let row = json_row(Table::Body, Key::Attempt(id, n).to_string(), &body);
+        self.put(Row { parent: Some(id.to_string()), ..row });
         if self.storm_is_on(thread) {
             self.storm_said(thread);
         }

@@ -290,6 +290,13 @@ impl Alerting {
                     self.attempts.insert((attempt.message, attempt.n), attempt);
                 }
             }
+            Table::Body => {
+                let of = |(message, n): (&str, &str)| Some((message.parse().ok()?, n.parse().ok()?));
+                let key = id.split_once('/').and_then(of).ok_or("found no attempt in the id")?;
+                if let Some(attempt) = self.attempts.get_mut(&key) {
+                    attempt.body = read(body)?;
+                }
+            }
             Table::Silence | Table::Parked | Table::Alerting => self.outbox_restore(table, id, body)?,
             Table::Inbox => {
                 let inbox = id.parse().map_err(|e: crate::core::ids::BadId| e.to_string())?;

@@ -13,7 +13,7 @@ use crate::core::alerting::transitions::Event;
 use crate::core::alerting::words::Saying;
 use crate::core::alerting::{Alerting, Note, Setup};
 use crate::core::ids::Id;
-use crate::core::model::{Class, Incident, PersonId, Purpose, Status, Table};
+use crate::core::model::{Body, Class, Incident, PersonId, Purpose, Status, Table};
 use crate::core::time::{Instant, Span};
 
 /// Incidents that are over stay in memory so long: their links are valid, and they may return.
@@ -29,10 +29,18 @@ impl Alerting {
         self.set_now(now);
     }
 
+    /// The messages of attempts whose bodies are still to be brought back.
+    pub fn without_body(&self) -> Vec<Id> {
+        let without = self.attempts.iter().filter(|(_, attempt)| attempt.body == Body::default());
+        without.map(|((message, _), _)| *message).collect()
+    }
+
     /// Begins work: indices, timers, attempts of before. `down` is set when a downtime has to be caught up with.
     pub fn start(&mut self, now: Instant) {
         let last = self.now;
         self.set_now(now);
+        // A body that could not be read back is made anew.
+        self.attempts.retain(|_, attempt| attempt.body != Body::default());
         for incident in self.incidents.values() {
             self.book.add(incident);
             let wake = self.incident_wake(incident);

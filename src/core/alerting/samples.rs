@@ -147,7 +147,7 @@ pub(super) struct World {
     /// What channels do next, before what they always do.
     pub(super) next: BTreeMap<String, Vec<Does>>,
     coming: Vec<(Instant, Coming)>,
-    rows: BTreeMap<(Table, String), Vec<u8>>,
+    pub(super) rows: BTreeMap<(Table, String), Vec<u8>>,
     epoch: u64,
     pub(super) audit: Vec<crate::core::model::AuditRecord>,
     /// Alarms of the local surfaces.

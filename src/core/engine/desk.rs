@@ -115,6 +115,12 @@ impl Desk {
         Ok(())
     }
 
+    /// The messages of attempts whose bodies ([`Table::Body`]) are still to be restored; those of all others are not
+    /// needed.
+    pub fn without_body(&self) -> Vec<Id> {
+        self.alerting.without_body()
+    }
+
     /// Begins work after [`Desk::restore`]: attempts of older epochs become uncertain, timers are armed, a long
     /// downtime is caught up with (§16.1, §16.2). Where `now` is before the time that was reached, the desk waits for it.
     pub fn start(&mut self, now: Instant) {

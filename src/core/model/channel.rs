@@ -196,12 +196,16 @@ pub struct Outcome {
     /// Its class.
     pub class: OutcomeClass,
     /// The provider's code, as it gave it: `250 2.0.0`, `errcode 130101`, `HTTP 503`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// What it said, masked and cut, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// How long it asks us to wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<Span>,
     /// Its own id of the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<String>,
 }
 

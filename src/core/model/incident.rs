@@ -140,28 +140,37 @@ pub struct Incident {
     /// The team whose people are told.
     pub team: Arc<str>,
     /// The person whom the source names as the one who works the case.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<PersonId>,
     /// The values that storms, silences and routes look at: shop, carrier, carrier+lane, …
     pub dimensions: Few<Arc<str>, Arc<str>>,
     /// A VIP customer's.
+    #[serde(default, skip_serializing_if = "super::is_no")]
     pub vip: bool,
     /// A legal duty hangs on it.
+    #[serde(default, skip_serializing_if = "super::is_no")]
     pub legal: bool,
     /// The buyer has complained.
+    #[serde(default, skip_serializing_if = "super::is_no")]
     pub complaint: bool,
     /// What it may cost, in cents.
     pub penalty_cents: i64,
     /// When the trouble began.
     pub since: Instant,
     /// When the promise is or was due.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<Instant>,
     /// After which a penalty, refund or legal duty falls due.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub hard_deadline: Option<Instant>,
     /// The source's last word: the trouble holds. Not so while a promise only runs, nor once it is over.
+    #[serde(default, skip_serializing_if = "super::is_no")]
     pub firing: bool,
     /// Its clock is paused.
+    #[serde(default, skip_serializing_if = "super::is_no")]
     pub paused: bool,
     /// The cycle of the clock that it stands for, if a clock saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cycle: Option<u64>,
     /// The instant that the delays of the levels count from.
     pub levels_from: Instant,
@@ -170,56 +179,77 @@ pub struct Incident {
     /// When this episode was opened.
     pub episode_at: Instant,
     /// The next level or reminder, if one is armed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_level_at: Option<Instant>,
     /// Whom its level was announced to.
     pub audience: Vec<PersonId>,
     /// How often its audience was chosen again.
     pub route_rev: u32,
     /// The fallback list was asked in this episode (§7.4).
+    #[serde(default, skip_serializing_if = "super::is_no")]
     pub in_fallback: bool,
     /// Its level is not announced yet: a downtime is being caught up with (§16.2).
+    #[serde(default, skip_serializing_if = "super::is_no")]
     pub owed: bool,
     /// The reminders of the highest level that were sent.
     pub reminders: u32,
     /// While its clock is paused though overdue, or somebody has it: how much of the delay to the next level is left,
     /// in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub held_delay_ms: Option<i64>,
     /// Who has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub acked_by: Option<PersonId>,
     /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub acked_at: Option<Instant>,
     /// Until when the ack holds (R8).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ack_until: Option<Instant>,
     /// The ack was extended by progress at the source (R10, once).
+    #[serde(default, skip_serializing_if = "super::is_no")]
     pub ack_extended: bool,
     /// Until when it is put off (R13).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub snooze_until: Option<Instant>,
     /// When it was put off last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snoozed_at: Option<Instant>,
     /// How it was resolved, when it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
     /// When it was resolved.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Instant>,
     /// Status and level before it was resolved, for a return inside the flap window (R20).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub before_resolved: Option<(Status, u8)>,
     /// When "cleared" is planned, while the flap window runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cleared_at: Option<Instant>,
     /// Until when the source has to agree to a manual resolve.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub grace_until: Option<Instant>,
     /// The source cannot be read.
+    #[serde(default, skip_serializing_if = "super::is_no")]
     pub unverified: bool,
     /// Since when not.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unverified_at: Option<Instant>,
     /// Every round is over and nobody has answered (R6).
+    #[serde(default, skip_serializing_if = "super::is_no")]
     pub unhandled: bool,
     /// The parent it is folded under (R25).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub folded: Option<Id>,
     /// The silence that covers it (R23).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub silenced: Option<Id>,
     /// The incident of the generation before, if we know one (R22).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub predecessor: Option<Id>,
     /// For a storm's parent: what its children share.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub storm: Option<StormCause>,
     /// Who was told what.
     pub told: Few<PersonId, Told>,
@@ -228,6 +258,7 @@ pub struct Incident {
     /// Facts for the message, already masked where they must be: buyer, order, last scan, …
     pub facts: Few<Arc<str>, String>,
     /// The platform's page of the case, where people work it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 }
 

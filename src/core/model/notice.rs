@@ -235,28 +235,35 @@ pub struct Notice {
     /// How many waves have been started.
     pub started: u32,
     /// When the next wave starts without proof; `None` when no wave is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback_at: Option<Instant>,
     /// Where it stands.
     pub state: NoticeState,
     /// Why, where the state has a cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
     /// When it was planned.
     pub planned_at: Instant,
     /// When it is dead without proof (`DISCHARGE_BOUND`).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bound_at: Option<Instant>,
     /// When proof came.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub settled_at: Option<Instant>,
     /// Something reached somebody after it was dead.
+    #[serde(default, skip_serializing_if = "super::is_no")]
     pub late_delivered: bool,
     /// Persons of the audience for whom proof came.
     pub reached: FewOf<PersonId>,
     /// How often it was routed again.
     pub route_rev: u32,
     /// The decision that chose the audience and the lanes (§7.6).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Id>,
     /// The instant of the crossing or change that caused it: B4 is measured from here.
     pub caused_at: Instant,
     /// A sentence that explains it beside the facts, such as "更正:实际未超时" or the cut value of a snooze.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
 }
 
@@ -362,14 +369,17 @@ pub struct Message {
     /// Where it stands.
     pub state: MessageState,
     /// Why, where the state has a cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
     /// Its place in the order of plans.
     pub seq: u64,
     /// When it was planned.
     pub planned_at: Instant,
     /// When it may be claimed, asked again or tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub wake_at: Option<Instant>,
     /// Least time left among its members: order inside a class.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub urgent_at: Option<Instant>,
     /// When its time is over.
     pub expires_at: Instant,
@@ -380,14 +390,19 @@ pub struct Message {
     /// The last wait before a retry, in ms, for decorrelated jitter.
     pub backoff_ms: i64,
     /// The next attempt says "(可能重复)".
+    #[serde(default, skip_serializing_if = "super::is_no")]
     pub marked: bool,
     /// The next attempt uses the minimal template.
+    #[serde(default, skip_serializing_if = "super::is_no")]
     pub minimal: bool,
     /// The provider's id, once known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<String>,
     /// A receipt is awaited until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt_until: Option<Instant>,
     /// Accepted at.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Instant>,
     /// When its first attempt was claimed: from then on the provider remembers its key.
     #[serde(default)]
@@ -409,11 +424,15 @@ pub struct Attempt {
     pub claimed_at: Instant,
     /// When it is over, whatever the provider does.
     pub deadline: Instant,
-    /// The body as it was frozen at the claim.
+    /// The body as it was frozen at the claim; a row of its own ([`super::Table::Body`]), as it never changes. Attempts of
+    /// before schema 3 have it in theirs.
+    #[serde(default, skip_serializing)]
     pub body: Body,
     /// What came of it; `None` while it is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// When that was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Instant>,
     /// What the claim looked at (I22): the version of each member incident.
     pub versions: Vec<(Id, u64)>,
@@ -432,6 +451,7 @@ impl Attempt {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Body {
     /// Its title, where the channel has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// Plain text, or the channel's own markup.
     pub text: String,

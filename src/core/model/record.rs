@@ -18,6 +18,8 @@ pub enum Table {
     Message,
     /// `model::Attempt` as JSON. Id: `message/n`. Parent: the message. State: `inflight` or the outcome's word.
     Attempt,
+    /// `model::Body` as JSON: what an attempt sends, kept once. Id: the attempt's. Parent: the message.
+    Body,
     /// Silences as JSON.
     Silence,
     /// What people answered, by inbox id, so that a repeat changes nothing (I11).
@@ -38,13 +40,14 @@ pub enum Table {
 
 impl Table {
     /// All of them, in the order in which a desk is loaded.
-    pub const ALL: [Table; 13] = [
+    pub const ALL: [Table; 14] = [
         Table::Meta,
         Table::Case,
         Table::Incident,
         Table::Notice,
         Table::Message,
         Table::Attempt,
+        Table::Body,
         Table::Silence,
         Table::Inbox,
         Table::Decision,
@@ -62,6 +65,7 @@ impl Table {
             Table::Notice => "notice",
             Table::Message => "message",
             Table::Attempt => "attempt",
+            Table::Body => "body",
             Table::Silence => "silence",
             Table::Inbox => "inbox",
             Table::Decision => "decision",

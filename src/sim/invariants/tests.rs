@@ -105,6 +105,7 @@ impl Sample {
                 row(Table::Notice, self.notice.id.to_string(), &self.notice),
                 row(Table::Message, self.message.id.to_string(), &self.message),
                 row(Table::Attempt, format!("{}/{}", self.attempt.message, self.attempt.n), &self.attempt),
+                row(Table::Body, format!("{}/{}", self.attempt.message, self.attempt.n), &self.attempt.body),
             ],
             audit: Vec::new(),
         };

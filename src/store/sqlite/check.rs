@@ -232,7 +232,7 @@ fn lost_child(conn: &Connection, no: i64) -> rusqlite::Result<Option<String>> {
     for table in Table::ALL {
         let Some(kin) = rows::kin_of(table) else { continue };
         let belongs = match table {
-            Table::Attempt => "rtrim(rtrim(c.id, '0123456789'), '/')",
+            Table::Attempt | Table::Body => "rtrim(rtrim(c.id, '0123456789'), '/')",
             _ => "c.parent",
         };
         let sql = format!(

@@ -8,8 +8,11 @@ use crate::fail::fail_point;
 pub(super) const APPLICATION_ID: i32 = 0x5342_454c;
 
 /// The schema files, the first is version 1.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_begin.sql"), include_str!("migrations/0002_nearby.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_begin.sql"),
+    include_str!("migrations/0002_nearby.sql"),
+    include_str!("migrations/0003_bodies.sql"),
+];
 
 /// The newest schema that this program knows.
 pub(super) fn known() -> u32 {

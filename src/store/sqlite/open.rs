@@ -47,7 +47,7 @@ impl Default for SqliteOptions {
             busy_timeout: Duration::from_secs(5),
             readers: 2,
             // Most of what a commit changes lies together; what does not the system holds.
-            cache_bytes: 8 << 20,
+            cache_bytes: 4 << 20,
             queue_batches: 1024,
             queue_bytes: 64 << 20,
             commit_rows: 20_000,

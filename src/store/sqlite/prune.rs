@@ -88,8 +88,10 @@ fn plan_incidents(conn: &Connection, plan: &mut Plan, from: i64, at_once: usize)
         messages.extend(orphans(conn, plan.desk, at_once)?);
     }
     for message in &messages {
-        for attempt in children(conn, Table::Attempt, plan.desk, message)? {
-            plan.rows.push((Table::Attempt, attempt));
+        for table in [Table::Attempt, Table::Body] {
+            for id in children(conn, table, plan.desk, message)? {
+                plan.rows.push((table, id));
+            }
         }
     }
     plan.rows.extend(notices.into_iter().map(|id| (Table::Notice, id)));

@@ -23,18 +23,28 @@ pub(super) fn kin_of(table: Table) -> Option<Table> {
     match table {
         Table::Notice => Some(Table::Incident),
         Table::Message | Table::Decision => Some(Table::Notice),
-        Table::Attempt => Some(Table::Message),
+        Table::Attempt | Table::Body => Some(Table::Message),
         _ => None,
     }
 }
 
-/// The id of the row that a row belongs to: its parent. An attempt says it in its own id, `message/n`, so that it is
-/// found by that alone.
+/// Whether rows of other tables belong to the rows of this one.
+pub(super) fn has_kin(table: Table) -> bool {
+    matches!(table, Table::Incident | Table::Notice | Table::Message)
+}
+
+/// The id of the row that a row belongs to: its parent. An attempt and its body say it in their own id, `message/n`, so
+/// that they are found by that alone.
 pub(super) fn kin_id(row: &Row) -> Option<&str> {
     match row.table {
-        Table::Attempt => row.id.rsplit_once('/').map(|(message, _)| message),
+        Table::Attempt | Table::Body => row.id.rsplit_once('/').map(|(message, _)| message),
         _ => row.parent.as_deref(),
     }
+}
+
+/// The tables without an index of ids: the id says which message a row belongs to.
+pub(super) fn is_by_kin(table: Table) -> bool {
+    matches!(table, Table::Attempt | Table::Body)
 }
 
 /// The statements of one table.
@@ -43,8 +53,8 @@ pub(super) struct Sql {
     pub(super) put: String,
     /// Gives a row another parent: desk, id, parent.
     pub(super) adopt: String,
-    /// Keeps a row that is there and has the same parent: desk, id, state, parent, wake, sum, body; of an attempt also
-    /// its kin. Only of tables that have one.
+    /// Keeps a row that is there and has the same parent: desk, id, state, parent, wake, sum, body; of those that
+    /// are found by their kin also that. Only of tables that have one.
     pub(super) renew: Option<String>,
     /// The number of a row: desk, id.
     pub(super) nr: String,
@@ -90,28 +100,27 @@ fn sql(table: Table) -> Sql {
             "INSERT INTO {name} (nr, desk, id, state, parent, wake, sum, body, kin) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
              ON CONFLICT ({}, id) DO UPDATE SET {same}, parent = excluded.parent, kin = excluded.kin",
-            if table == Table::Attempt { "kin" } else { "desk" }
+            if is_by_kin(table) { "kin" } else { "desk" }
         ),
     };
-    // The one table without an index of ids: the id says which message it belongs to.
-    let attempt = "kin IN (coalesce((SELECT m.nr FROM message m WHERE m.desk = ?1 AND m.id = rtrim(rtrim(?2, '0123456789'), '/')), -1), ?1 << 40)";
+    let by_kin = "kin IN (coalesce((SELECT m.nr FROM message m WHERE m.desk = ?1 AND m.id = rtrim(rtrim(?2, '0123456789'), '/')), -1), ?1 << 40)";
     Sql {
         put,
         adopt: format!("UPDATE {name} SET parent = ?3 WHERE desk = ?1 AND id = ?2"),
-        renew: kin_of(table).map(|_| match table {
-            Table::Attempt => format!(
+        renew: kin_of(table).map(|_| match is_by_kin(table) {
+            true => format!(
                 "UPDATE {name} SET state = ?3, parent = ?4, wake = ?5, sum = ?6, body = ?7 \
                  WHERE kin = ?8 AND id = ?2 AND desk = ?1"
             ),
-            _ => format!(
+            false => format!(
                 "UPDATE {name} SET state = ?3, wake = ?5, sum = ?6, body = ?7 \
                  WHERE desk = ?1 AND id = ?2 AND parent IS ?4"
             ),
         }),
         nr: format!("SELECT nr FROM {name} WHERE desk = ?1 AND id = ?2"),
-        drop: match table {
-            Table::Attempt => format!("DELETE FROM {name} WHERE {attempt} AND id = ?2 AND desk = ?1"),
-            _ => format!("DELETE FROM {name} WHERE desk = ?1 AND id = ?2"),
+        drop: match is_by_kin(table) {
+            true => format!("DELETE FROM {name} WHERE {by_kin} AND id = ?2 AND desk = ?1"),
+            false => format!("DELETE FROM {name} WHERE desk = ?1 AND id = ?2"),
         },
         last: format!("SELECT max(nr) FROM {name} WHERE {range}"),
         count: format!("SELECT count(*) FROM {name} WHERE {range}"),

@@ -594,6 +594,7 @@ async fn questions_go_by_an_index() {
         (by(Table::Message, None, None, text("p")), "INDEX message_kin (kin=?)"),
         (by(Table::Decision, None, None, text("p")), "INDEX decision_kin (kin=?)"),
         (by(Table::Attempt, None, None, text("p")), "INDEX sqlite_autoindex_attempt_1 (kin=?)"),
+        (by(Table::Body, None, None, text("p")), "INDEX sqlite_autoindex_body_1 (kin=?)"),
         (by(Table::Case, text("a"), None, None), "(desk=? AND id>? AND id<?)"),
     ] {
         let found = plan(reader::rows_sql(1, &query));

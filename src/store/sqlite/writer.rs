@@ -1,7 +1,7 @@
 //! The one writer: a thread that owns the connection, makes one commit of all batches that wait, and answers each once
 //! the commit is durable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,6 +47,9 @@ pub(super) type Line = Queue<Work>;
 /// over once.
 const CHECKPOINT_PAGES: i32 = 8000;
 
+/// The numbers of so many rows of a table are remembered.
+const KIN: usize = 2048;
+
 /// Why a batch fails that has nothing wrong with it.
 const BEHIND: &str = "a batch of the same desk before it was not kept";
 
@@ -60,6 +63,11 @@ pub(super) fn bytes_of(batch: &Batch) -> usize {
 fn has_outcome(batch: &Batch) -> bool {
     cfg!(any(test, feature = "fail-points"))
         && batch.rows.iter().any(|r| r.table == Table::Attempt && r.state.is_some_and(|s| s != "inflight"))
+}
+
+/// Whether a row cannot have been kept before: an attempt that begins, and what it sends.
+fn is_new(row: &Row) -> bool {
+    row.table == Table::Body || row.table == Table::Attempt && row.state == Some("inflight")
 }
 
 /// The owner of the connection.
@@ -83,6 +91,8 @@ pub(super) struct Desk {
     last_nr: BTreeMap<Table, i64>,
     /// How many rows a bounded table has at most, once it was needed.
     counts: BTreeMap<Table, u64>,
+    /// The numbers of rows that were put last, by table and id: others belong to them.
+    kin: BTreeMap<Table, HashMap<String, i64>>,
     about: About,
 }
 
@@ -302,7 +312,7 @@ impl Writer {
         };
         let head = head(&self.conn, name, no)?;
         let about = About::of(&self.conn, no)?;
-        Ok(Desk { no, head, last_nr: BTreeMap::new(), counts: BTreeMap::new(), about })
+        Ok(Desk { no, head, last_nr: BTreeMap::new(), counts: BTreeMap::new(), kin: BTreeMap::new(), about })
     }
 
     fn put(&self, name: &str, desk: &mut Desk, batch: &Batch) -> Result<(), PutError> {
@@ -317,6 +327,9 @@ impl Writer {
                     let dropped = self.conn.prepare_cached(&sql.drop)?.execute(params![desk.no, row.id])?;
                     if let Some(count) = desk.counts.get_mut(&row.table) {
                         *count = count.saturating_sub(dropped as u64);
+                    }
+                    if let Some(known) = desk.kin.get_mut(&row.table) {
+                        known.remove(&row.id);
                     }
                 }
             }
@@ -340,8 +353,10 @@ impl Writer {
         let body = rows::bind_body(row.table, body);
         if let Some(kin) = rows::kin_of(row.table) {
             let mut renew = self.conn.prepare_cached(sql.renew.as_deref().unwrap_or_default())?;
-            let (found, renewed) = if row.table == Table::Attempt {
-                let found = self.kin(desk.no, kin, rows::kin_id(row))?;
+            let (found, renewed) = if is_new(row) {
+                (self.kin(desk, kin, rows::kin_id(row))?, 0)
+            } else if rows::is_by_kin(row.table) {
+                let found = self.kin(desk, kin, rows::kin_id(row))?;
                 // It may have been kept before the message that it belongs to was.
                 let mut renewed = 0;
                 for kin in [found, rows::first_nr(desk.no)] {
@@ -354,33 +369,54 @@ impl Writer {
             } else {
                 let renewed =
                     renew.execute(params![desk.no, row.id, row.state, row.parent, wake, sum, body])?;
-                (if renewed == 0 { self.kin(desk.no, kin, rows::kin_id(row))? } else { 0 }, renewed)
+                (if renewed == 0 { self.kin(desk, kin, rows::kin_id(row))? } else { 0 }, renewed)
             };
             if renewed == 0 {
                 let nr = self.next_nr(desk, row.table)?;
                 let values = params![nr, desk.no, row.id, row.state, row.parent, wake, sum, body, found];
+                let last = self.conn.last_insert_rowid();
                 self.conn.prepare_cached(&sql.put)?.execute(values)?;
+                self.note_kin(desk, row, nr, last);
             }
             return Ok(());
         }
         let nr = self.next_nr(desk, row.table)?;
         let values = params![nr, desk.no, row.id, row.state, row.parent, wake, sum, body];
         let mut put = self.conn.prepare_cached(&sql.put)?;
+        let last = self.conn.last_insert_rowid();
         // A row that is there with another parent is left as it is: it nearly never changes.
         if put.execute(values)? == 0 {
             self.conn.prepare_cached(&sql.adopt)?.execute(params![desk.no, row.id, row.parent])?;
             put.execute(values)?;
         }
         drop(put);
+        self.note_kin(desk, row, nr, last);
         self.hold_bound(desk, row.table)
     }
 
     /// The number of the row that another belongs to; the first number of the desk where it is not there.
-    fn kin(&self, desk: i64, table: Table, id: Option<&str>) -> rusqlite::Result<i64> {
-        let Some(id) = id else { return Ok(rows::first_nr(desk)) };
+    fn kin(&self, desk: &Desk, table: Table, id: Option<&str>) -> rusqlite::Result<i64> {
+        let Some(id) = id else { return Ok(rows::first_nr(desk.no)) };
+        if let Some(nr) = desk.kin.get(&table).and_then(|known| known.get(id)) {
+            return Ok(*nr);
+        }
         let mut nr = self.conn.prepare_cached(&rows::of(table).nr)?;
-        let found: Option<i64> = nr.query_row(params![desk, id], |row| row.get(0)).optional()?;
-        Ok(found.unwrap_or_else(|| rows::first_nr(desk)))
+        let found: Option<i64> = nr.query_row(params![desk.no, id], |row| row.get(0)).optional()?;
+        Ok(found.unwrap_or_else(|| rows::first_nr(desk.no)))
+    }
+
+    /// Remembers the number of a row that was put: those that belong to it come next. `last` is the number that was
+    /// inserted last before it: a row that was there already keeps its own, and the last inserted, of whatever table, may
+    /// be the same number as the one that it was not given.
+    fn note_kin(&self, desk: &mut Desk, row: &Row, nr: i64, last: i64) {
+        if !rows::has_kin(row.table) || last == nr || self.conn.last_insert_rowid() != nr {
+            return;
+        }
+        let known = desk.kin.entry(row.table).or_default();
+        if known.len() >= KIN {
+            known.clear();
+        }
+        known.insert(row.id.clone(), nr);
     }
 
     /// The number of the next row of a table.

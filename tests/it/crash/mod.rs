@@ -91,6 +91,9 @@ fn window(point: &str, by: By) {
         let requests = world.receivers.with(|arrived| arrived.hooks[&key].0);
         assert_eq!(requests, 1, "its receipt was kept before its outcome, and it was sent again (W12)");
     }
+    // §10.4: whoever drops a copy by its key is handed what the key stood for before.
+    let altered = world.receivers.with(|arrived| arrived.altered);
+    assert_eq!(altered, 0, "a request that was repeated had another text");
     world.check_quiet(program);
 }
 

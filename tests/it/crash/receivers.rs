@@ -21,6 +21,8 @@ pub(super) struct Arrived {
     pub(super) hooks: BTreeMap<String, (u32, String)>,
     /// Mails by `Message-ID`: the text of every copy.
     pub(super) mails: BTreeMap<String, Vec<String>>,
+    /// Requests whose key was known, and whose text was another one.
+    pub(super) altered: u32,
     /// Requests that began.
     pub(super) begun: u32,
     /// Tickets that some text names.
@@ -106,7 +108,9 @@ fn serve(listener: std::net::TcpListener, arrived: Arc<Mutex<Arrived>>, script: 
                 let mut arrived = arrived.lock().unwrap();
                 arrived.learn(&body);
                 let entry = arrived.hooks.entry(key.to_owned()).or_default();
+                let altered = entry.0 > 0 && entry.1 != body;
                 *entry = (entry.0 + 1, body);
+                arrived.altered += u32::from(altered);
             }
             tokio::time::sleep(Duration::from_millis(script.delay_ms.load(Ordering::SeqCst))).await;
             (StatusCode::OK, "ok")

@@ -4,7 +4,7 @@ use super::{P0, P1, P3, receipt};
 use crate::core::alerting::samples::{Does, World, statement};
 use crate::core::ids::Id;
 use crate::core::model::{
-    Body, Cause, MessageState, NoticeState, Outcome, OutcomeClass, Purpose, Statement, StatementKind,
+    Body, Cause, MessageState, NoticeState, Outcome, OutcomeClass, Purpose, Statement, StatementKind, Table,
 };
 use crate::core::time::{Instant, Span};
 
@@ -70,6 +70,37 @@ fn s15_s16_after_a_crash_the_key_decides() {
         }
         let keys: Vec<&String> = w.sent.iter().map(|s| &s.claim.key).collect();
         assert_eq!(keys[0], keys[1], "{channel}: the key is the message's, not the attempt's");
+    }
+}
+
+/// What goes again byte by byte comes from its own row; from the attempt's, as it was before schema 3; and where neither
+/// can be read it is made anew.
+#[test]
+fn a_body_comes_back_from_where_it_was_kept() {
+    for (kept, want) in [("apart", "as it was"), ("within", "as it was"), ("lost", "level")] {
+        let mut w = World::new();
+        w.next.insert("content".into(), vec![Does::Void]);
+        let i = w.incident("ticket.reply");
+        w.plan(i, P0, "lin", &[&["content"]]);
+        w.secs(0);
+        let of = |w: &World, table| w.rows.keys().find(|(t, _)| *t == table).cloned().unwrap();
+        let (attempt, body) = (of(&w, Table::Attempt), of(&w, Table::Body));
+        assert_eq!(attempt.1, body.1);
+        let altered = serde_json::to_vec(&Body { text: "as it was".into(), ..Body::default() }).unwrap();
+        match kept {
+            "apart" => drop(w.rows.insert(body, altered)),
+            "within" => {
+                w.rows.remove(&body);
+                let mut row: serde_json::Value = serde_json::from_slice(&w.rows[&attempt]).unwrap();
+                row["body"] = serde_json::from_slice(&altered).unwrap();
+                w.rows.insert(attempt, row.to_string().into_bytes());
+            }
+            _ => drop(w.rows.remove(&body)),
+        }
+        w.crash(Span::from_secs(3));
+        w.secs(1);
+        assert_eq!(w.sent.len(), 2, "{kept}");
+        assert!(w.sent[1].claim.body.text.contains(want), "{kept}: {:?}", w.sent[1].claim.body);
     }
 }
 

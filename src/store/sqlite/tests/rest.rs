@@ -265,6 +265,7 @@ async fn what_is_over_and_old_goes_with_all_that_belongs_to_it() {
         Row { parent: Some("n1".into()), ..row(Table::Decision, "d1", b"{}") },
         message("m1", &["n1"], "delivered", None),
         attempt("m1/1", "m1"),
+        Row { table: Table::Body, ..attempt("m1/1", "m1") },
         // A digest that tells of an old one and a new one stays until both are gone.
         over("old2", "2026-03-01T00:00:00.500Z"),
         settled("n2", "old2"),
@@ -301,10 +302,11 @@ async fn what_is_over_and_old_goes_with_all_that_belongs_to_it() {
     assert_eq!(nothing, Pruned::default());
     // One at a time, so that the bound is seen.
     let first = store.prune(&name, keep("2026-03-02T00:00:00Z", None, 1)).await.unwrap();
-    assert_eq!((first.incidents, first.rows, first.more), (1, 5, true));
+    assert_eq!((first.incidents, first.rows, first.more), (1, 6, true));
     let second = store.prune(&name, keep("2026-03-02T00:00:00Z", None, 1)).await.unwrap();
     assert_eq!((second.incidents, second.rows, second.more), (1, 2, false));
-    let tables = [Table::Incident, Table::Notice, Table::Message, Table::Attempt, Table::Decision];
+    let tables =
+        [Table::Incident, Table::Notice, Table::Message, Table::Attempt, Table::Body, Table::Decision];
     let left = ids(loaded(&store, &name, &tables).await);
     assert_eq!(left, ["new", "waits", "timer", "open", "dead", "n3", "n4", "m2", "m2/1"]);
     let third = store.prune(&name, keep("2026-03-06T00:00:00Z", None, 9)).await.unwrap();

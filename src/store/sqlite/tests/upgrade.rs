@@ -102,6 +102,7 @@ async fn a_store_of_the_first_schema_keeps_everything() {
     let mut more = vec![
         child(Table::Attempt, "M7/3", "M7", b"{\"later\":1}"),
         child(Table::Attempt, "M7/4", "M7", b"{}"),
+        child(Table::Body, "M7/4", "M7", b"{\"text\":\"x\"}"),
         child(Table::Attempt, "gone/1", "gone", b"{\"later\":1}"),
         child(Table::Notice, "Nx", "I3", b"{\"later\":1}"),
         // The child comes first here, and is kept after what it belongs to.
@@ -111,6 +112,7 @@ async fn a_store_of_the_first_schema_keeps_everything() {
     more.push(Row { body: None, ..row(Table::Attempt, "M9/2", b"") });
     store.commit(&name, batch(more, 41..=60)).await.unwrap();
     assert_eq!(ids_under(&store, &name, Table::Attempt, "M7").await, ["M7/1", "M7/2", "M7/3", "M7/4"]);
+    assert_eq!(ids_under(&store, &name, Table::Body, "M7").await, ["M7/4"]);
     assert_eq!(ids_under(&store, &name, Table::Attempt, "M9").await, ["M9/1", "M9/3"]);
     assert_eq!(ids_under(&store, &name, Table::Attempt, "gone").await, ["gone/1"]);
     assert_eq!(ids_under(&store, &name, Table::Notice, "I3").await, ["N3", "N90", "Nx"]);
@@ -145,6 +147,19 @@ async fn a_child_that_is_kept_elsewhere_is_noticed() {
     let verified = open(&path).verify(&name).await.unwrap();
     let what = verified.mismatch.unwrap_or_default();
     assert_eq!(what, "the row M7 of message is not kept with what it belongs to");
+}
+
+/// A row that is kept again has the number that it had, though the next number of its table was the last that another
+/// table gave away.
+#[tokio::test]
+async fn a_child_of_a_row_that_is_kept_again_is_kept_with_it() {
+    let (_folder, path) = folder();
+    let (name, store) = (desk("d"), open(&path));
+    let incident = || row(Table::Incident, "I1", b"{}");
+    let of = |id: &str| child(Table::Notice, id, "I1", b"{}");
+    store.commit(&name, batch(vec![incident(), of("N1"), of("N2")], 1..=1)).await.unwrap();
+    store.commit(&name, batch(vec![incident(), of("N3")], 2..=2)).await.unwrap();
+    assert_eq!(ids_under(&store, &name, Table::Notice, "I1").await, ["N1", "N2", "N3"]);
 }
 
 #[test]
