@@ -1,13 +1,14 @@
 //! What a million open cases cost: bytes a case, inserts a second, and steps that fire 10,000 of them each.
 //!
 //! `cargo bench --bench memory`. The bytes come from a counting allocator, so they are what was asked for, not what the
-//! system's allocator rounds it up to.
+//! allocator rounds it up to.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant as Wall};
 
+use mimalloc::MiMalloc;
 use shiftbell::core::engine::{Engine, Verdict};
 use shiftbell::core::time::Span;
 
@@ -20,21 +21,21 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 static COUNTS: AtomicBool = AtomicBool::new(false);
 
 #[expect(unsafe_code, reason = "an allocator is unsafe by its trait; this one only counts")]
-// SAFETY: every call goes to the system's allocator unchanged.
+// SAFETY: every call goes to the program's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if COUNTS.load(Ordering::Relaxed) {
             LIVE.fetch_add(layout.size(), Ordering::Relaxed);
         }
         // SAFETY: as above.
-        unsafe { System.alloc(layout) }
+        unsafe { MiMalloc.alloc(layout) }
     }
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         if COUNTS.load(Ordering::Relaxed) {
             LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
         }
         // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
+        unsafe { MiMalloc.dealloc(ptr, layout) }
     }
 }
 

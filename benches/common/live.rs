@@ -73,9 +73,6 @@ impl Program {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log"))
             .stderr(log);
-        // As a service's unit should have it.
-        let arenas = std::env::var("MALLOC_ARENA_MAX").unwrap_or_else(|_| "2".to_owned());
-        command.env("MALLOC_ARENA_MAX", arenas);
         Program::begin(command, folder, port, "/-/ready")
     }
 

@@ -85,7 +85,7 @@ pub(super) struct Turn {
 
 impl Turn {
     /// So much work makes a turn: whatever comes later waits for the next one.
-    pub(super) const OBSERVATIONS: usize = 2000;
+    pub(super) const OBSERVATIONS: usize = 500;
     pub(super) const ASKS: usize = 256;
 
     /// No more is to be taken in before this one is handed over.
