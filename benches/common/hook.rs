@@ -28,6 +28,8 @@ struct Seen {
     tickets: BTreeMap<u64, i64>,
     /// When each request came, and how many tickets it names.
     each: Vec<(i64, usize)>,
+    /// The path of the link that takes each ticket on.
+    links: BTreeMap<u64, String>,
 }
 
 impl Hook {
@@ -68,6 +70,11 @@ impl Hook {
     /// When each ticket was first told of, in ms since 1970.
     pub fn tickets(&self) -> BTreeMap<u64, i64> {
         self.seen.lock().expect("no panic").tickets.clone()
+    }
+
+    /// The path of the link that takes a ticket on, as its message had it.
+    pub fn link(&self, ticket: u64) -> Option<String> {
+        self.seen.lock().expect("no panic").links.get(&ticket).cloned()
     }
 
     /// What it answers from now on.
@@ -123,7 +130,11 @@ impl Hook {
                 let mut seen = self.seen.lock().expect("no panic");
                 seen.refused.extend(named.into_iter().map(|ticket| (ticket, now)));
             } else {
+                let link = link(&buffer[head..whole]);
                 let mut seen = self.seen.lock().expect("no panic");
+                if let (Some(link), Some(ticket)) = (link, named.first()) {
+                    seen.links.insert(*ticket, link);
+                }
                 seen.requests += 1;
                 seen.each.push((now, named.len()));
                 for ticket in named {
@@ -146,6 +157,14 @@ fn content_length(head: &[u8]) -> usize {
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
     let at = head.find("content-length:").map(|at| at + 15);
     at.and_then(|at| head[at..].lines().next()?.trim().parse().ok()).unwrap_or(0)
+}
+
+/// The path of the link of a body that takes on what it tells of.
+fn link(body: &[u8]) -> Option<String> {
+    let at = find(body, b"\"ack\":\"http://")? + 14;
+    let path = &body[at + body[at..].iter().position(|b| *b == b'/')?..];
+    let end = path.iter().position(|b| *b == b'"')?;
+    Some(String::from_utf8_lossy(&path[..end]).into_owned())
 }
 
 /// The tickets that a body names: `T` and twelve digits, each once.
