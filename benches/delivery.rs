@@ -134,7 +134,7 @@ fn shiftbell(alerts: usize) -> Run {
     let hook = Hook::open();
     let alerting = format!("{PEOPLE}{EACH_ALONE}{ONE_LEVEL}");
     // The handler has no other way: what the endpoint took is proof enough, and nothing falls back.
-    let text = config(&reply("1s"), &alerting, hook.port, 256)
+    let text = config(&reply("1s"), &alerting, hook.port, 128)
         .replace(", { channel = \"mailbox\", address = \"lin@example.com\" }", "");
     let program = Program::start(folder.path(), &text);
     let late = now_ms() - 60_000;
