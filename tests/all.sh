@@ -53,5 +53,6 @@ step cargo fmt --check
 step cargo clippy --all-targets --locked --features fail-points -- -D warnings
 step env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 # The crash tests let the program die at named places; a program that is installed has none of them.
-step cargo test --locked --features fail-points
+# Many tests wait for servers and deadlines: one more runs at once than there are cores.
+step env RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) + 1))}" cargo test --locked --features fail-points
 echo "all checks passed"
