@@ -293,25 +293,31 @@ impl Alerting {
     /// The level of a parent follows the highest of its unresolved children (§8.2): raised, and told as
     /// `storm_update` to whoever is new in the audience.
     pub(super) fn raise_parent(&mut self, parent: Id, level: u8) {
-        let Some(incident) = self.incidents.get(&parent).filter(|i| !i.is_resolved() && i.level < level)
-        else {
-            return;
+        // Before the opening is told there is nothing to update: the opening goes to the higher level.
+        let opened = self.incidents.get(&parent).is_some_and(|i| !i.notices.is_empty());
+        if self.lift_parent(parent, level) && opened {
+            self.tell(parent, Tell::of(Purpose::StormUpdate));
+        }
+    }
+
+    /// Lifts an open parent to a level, if that is higher. R4 starts from open: a storm that somebody has, or has put
+    /// off, does not rise under them (I12); it is lifted when it is open again.
+    pub(super) fn lift_parent(&mut self, parent: Id, level: u8) -> bool {
+        let level = level.min(3);
+        let before = match self.incidents.get(&parent) {
+            Some(i) if i.status == Status::Open && i.level < level => i.level,
+            _ => return false,
         };
-        let (before, status) = (incident.level, incident.status);
-        self.edit(parent, |incident| incident.level = level.min(3));
+        self.edit(parent, |incident| incident.level = level);
         self.audit(Note {
             actor: "system",
             kind: "incident.R4",
             incident: Some(parent),
             cause: Some("children"),
-            change: Some(format!("{0} L{before} → {0} L{1}", status.word(), level.min(3))),
+            change: Some(format!("open L{before} → open L{level}")),
             ..Note::default()
         });
-        // Before the opening is told there is nothing to update: the opening goes to the higher level.
-        let opened = self.incidents.get(&parent).is_some_and(|i| !i.notices.is_empty());
-        if status == Status::Open && opened {
-            self.tell(parent, Tell::of(Purpose::StormUpdate));
-        }
+        true
     }
 
     /// R25: a child is folded under its parent.

@@ -125,6 +125,11 @@ impl Alerting {
             detail: how.detail.clone(),
             ..Note::default()
         });
+        if row.to == To::Open
+            && let Some(level) = self.level_of_children(id)
+        {
+            self.lift_parent(id, level);
+        }
         Some(row.rule)
     }
 

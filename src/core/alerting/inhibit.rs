@@ -106,6 +106,12 @@ impl Alerting {
         }
     }
 
+    /// The highest level of what is folded under a storm; `None` where it is none, or nothing is.
+    pub(super) fn level_of_children(&self, parent: Id) -> Option<u8> {
+        self.incidents.get(&parent).filter(|i| i.storm.is_some())?;
+        self.folded_under(parent).filter_map(|id| self.incidents.get(&id)).map(|i| i.level).max()
+    }
+
     /// When the next child breaks out by its deadline.
     pub(super) fn next_break_out(&self, parent: Id) -> Option<Instant> {
         self.outbox.folds.get(&parent)?.by_deadline.first().map(|(at, _)| *at)

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::core::alerting::outbox::Plan;
 use crate::core::alerting::{
-    Alerting, AlertingConfig, Claim, Conservation, Letter, RenderFault, Renderer, Room, Setup,
+    Act, Alerting, AlertingConfig, Claim, Conservation, Letter, RenderFault, Renderer, Response, Room, Setup,
 };
 use crate::core::duty::{DeskConfig, PersonConfig, Role, Roster};
 use crate::core::ids::{Id, InstallationKey};
@@ -419,6 +419,19 @@ impl World {
         }
         alerting.start(self.now);
         self.alerting = alerting;
+    }
+
+    /// Somebody does what they may, by the n-th link, which is of the first episode.
+    pub(super) fn acts(&mut self, n: u8, person: &str, act: Act) {
+        let response = Response {
+            inbox: Id::from_bytes([n; 16]),
+            person: person.into(),
+            via: "link".into(),
+            act,
+            episode: Some(1),
+            from: None,
+        };
+        self.alerting.respond(&response, self.now).expect("they may");
     }
 
     pub(super) fn tell(&mut self, statement: &Statement) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::samples::World;
-use super::{Act, Response, SilenceRequest};
+use super::{Act, SilenceRequest};
 use crate::core::alerting::incidents::How;
 use crate::core::alerting::transitions::Event;
 use crate::core::ids::Id;
@@ -197,15 +197,7 @@ fn rs4_an_ack_of_the_parent_covers_what_was_told() {
     w.secs(30);
     let parent = storm(&w).expect("a storm");
     let later = page(&mut w, "yto", 6, &[]);
-    let response = Response {
-        inbox: Id::from_bytes([1; 16]),
-        person: "lin".into(),
-        via: "link".into(),
-        act: Act::Ack { incidents: vec![parent] },
-        episode: Some(1),
-        from: None,
-    };
-    w.alerting.respond(&response, w.now).expect("lin may");
+    w.acts(1, "lin", Act::Ack { incidents: vec![parent] });
     let status = |w: &World, id: &Id| w.alerting.incidents[id].status;
     assert!(told.iter().chain([&parent]).all(|id| status(&w, id) == Status::Acked));
     assert!(later.iter().all(|id| status(&w, id) == Status::Open), "no more than was told");
@@ -217,6 +209,28 @@ fn rs4_an_ack_of_the_parent_covers_what_was_told() {
     page(&mut w, "yto", 20, &[]);
     minutes(&mut w, 10);
     assert_eq!(updates(&w, t), 1, "26 more are: {:?}", got(&w, "lin", t));
+}
+
+/// I12, §8.2: a storm that somebody has does not rise with its children; open again, it is where they are.
+#[test]
+fn i12_a_storm_that_somebody_has_does_not_rise() {
+    let mut w = World::new();
+    page(&mut w, "yto", 40, &[]);
+    w.secs(30);
+    let parent = storm(&w).expect("a storm");
+    let later = page(&mut w, "yto", 6, &[]);
+    w.acts(1, "lin", Act::Ack { incidents: vec![parent] });
+    w.alerting.edit(later[0], |i| i.level = 2);
+    w.alerting.noted_change(later[0]);
+    let standing = |w: &World| (w.alerting.incidents[&parent].status, w.alerting.incidents[&parent].level);
+    assert_eq!(standing(&w), (Status::Acked, 1));
+    let t = w.now;
+    w.secs(30);
+    assert!(got(&w, "min", t).is_empty(), "nothing starts after the ack");
+    w.acts(2, "lin", Act::Release { incident: parent });
+    assert_eq!(standing(&w), (Status::Open, 2));
+    w.secs(30);
+    assert!(!got(&w, "min", t).is_empty(), "the senior is told");
 }
 
 /// I24: more than ten break-outs of one storm to one person go together.

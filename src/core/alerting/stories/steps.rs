@@ -1,10 +1,10 @@
 //! One incident on one lane: in order, once, and only what still holds (§14).
 
 use super::{P0, P1, P2, P3};
+use crate::core::alerting::Act;
 use crate::core::alerting::incidents::How;
 use crate::core::alerting::samples::{Does, World};
 use crate::core::alerting::transitions::Event;
-use crate::core::alerting::{Act, Response};
 use crate::core::ids::Id;
 use crate::core::model::{Cause, MessageState, NoticeState, Outcome, OutcomeClass, Purpose};
 use crate::core::time::Span;
@@ -135,15 +135,7 @@ fn i12_what_is_dead_for_want_of_time_is_not_tried_again_after_an_ack() {
     let n = w.plan(i, P0, "lin", &[&["mail"]]);
     w.secs(205);
     assert_eq!((w.state(n), w.states(n, "mail")), (NoticeState::Dead, vec![MessageState::Inflight]));
-    let ack = Response {
-        inbox: Id::from_bytes([1; 16]),
-        person: "zhou".into(),
-        via: "link".into(),
-        act: Act::Ack { incidents: vec![i] },
-        episode: None,
-        from: None,
-    };
-    w.alerting.respond(&ack, w.now).expect("a manager may");
+    w.acts(1, "zhou", Act::Ack { incidents: vec![i] });
     let (message, attempts) = (w.messages(n, "mail")[0].id, w.messages(n, "mail")[0].attempts);
     w.alerting.outcome(message, attempts, Outcome::of(OutcomeClass::Transient), w.now);
     assert_eq!(w.states(n, "mail"), [MessageState::Superseded]);
