@@ -31,7 +31,9 @@ impl Alerting {
                 }
                 return if self.is_near(person) { Ok(()) } else { Err(Cause::PersonOffDutyRerouted) };
             }
-            Purpose::SilenceEnding | Purpose::Canary => return Ok(()),
+            // Whatever is said of a silence is said whoever has what it covers; not of what is over (I16).
+            Purpose::SilenceEnding if !incident.is_resolved() => return Ok(()),
+            Purpose::Canary => return Ok(()),
             _ => {}
         }
         if incident.is_resolved() {

@@ -305,6 +305,7 @@ impl Alerting {
         });
         if !is_parent && !was_resolved {
             self.supersede(id, &Pointless::All, cause);
+            self.pass_warnings_on(id, cause);
         }
         if rule == Rule::R28 {
             self.supersede(id, &Pointless::Cleared, Cause::Retracted);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use crate::core::alerting::incidents::How;
 use crate::core::alerting::outbox::Plan;
+use crate::core::alerting::transitions::Event;
 use crate::core::alerting::{
     Act, Alerting, AlertingConfig, Claim, Conservation, Letter, RenderFault, Renderer, Response, Room, Setup,
 };
@@ -419,6 +421,11 @@ impl World {
         }
         alerting.start(self.now);
         self.alerting = alerting;
+    }
+
+    /// The source says that it is over.
+    pub(super) fn close(&mut self, incident: Id) {
+        self.alerting.close(incident, Event::Cleared, &How::system(None));
     }
 
     /// Somebody does what they may, by the n-th link, which is of the first episode.

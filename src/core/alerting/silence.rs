@@ -9,7 +9,9 @@ use crate::core::alerting::incidents::Speak;
 use crate::core::alerting::timers::Timer;
 use crate::core::alerting::{Alerting, Note, SilenceRequest};
 use crate::core::ids::Id;
-use crate::core::model::{ChannelClass, Class, Incident, PersonId, Purpose, Recipient, Table};
+use crate::core::model::{
+    Cause, ChannelClass, Class, Incident, NoticeState, PersonId, Purpose, Recipient, Table,
+};
 use crate::core::time::{Instant, Span};
 
 use super::outbox::Plan;
@@ -191,9 +193,16 @@ impl Alerting {
             return;
         }
         silence.warned = true;
-        let (wake, owner, ends_at) = (silence.wake(), silence.owner.clone(), silence.ends_at);
+        let wake = silence.wake();
         self.timers.arm(Timer::Silence(id), Some(wake));
         self.touch(Table::Silence, id);
+        self.warn_of_end(id);
+    }
+
+    /// Tells the owner of a silence how many come back when it ends. It is told of the first of them.
+    fn warn_of_end(&mut self, id: Id) {
+        let Some(silence) = self.outbox.silences.get(&id) else { return };
+        let (owner, ends_at) = (silence.owner.clone(), silence.ends_at);
         let survivors = self.silenced_by(id);
         let Some(first) = survivors.first().copied() else { return };
         let waves = self.quiet_waves(&owner);
@@ -230,6 +239,24 @@ impl Alerting {
         });
         let choice = question.choose();
         self.keep_decision(decision, notice, &incident, purpose, &question, &choice, &waves);
+    }
+
+    /// An incident is over: nothing more is claimed for it (I16). A warning that was told of it and waits is told of
+    /// another one that the silence covers.
+    pub(super) fn pass_warnings_on(&mut self, incident: Id, cause: Cause) {
+        let of_incident = self.outbox.of_incident.get(&incident).into_iter().flatten();
+        let warnings: Vec<Id> = of_incident
+            .filter_map(|n| self.notices.get(n))
+            .filter(|n| n.purpose == Purpose::SilenceEnding && n.state == NoticeState::Open)
+            .map(|n| n.id)
+            .collect();
+        for warning in &warnings {
+            self.obsolete(*warning, cause);
+        }
+        let silence = self.incidents.get(&incident).and_then(|i| i.silenced);
+        if let Some(silence) = silence.filter(|_| !warnings.is_empty()) {
+            self.warn_of_end(silence);
+        }
     }
 
     /// The lanes of a person for what is not urgent: a chat first, then mail, then what else they have; no SMS, no call.

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use super::samples::World;
 use super::{Act, SilenceRequest};
-use crate::core::alerting::incidents::How;
-use crate::core::alerting::transitions::Event;
 use crate::core::ids::Id;
 use crate::core::model::{Class, Incident, NoticeState, Purpose, Status};
 use crate::core::time::{Instant, Span};
@@ -36,7 +34,7 @@ fn page(w: &mut World, carrier: &str, count: u32, vip: &[u32]) -> Vec<Id> {
 
 fn close(w: &mut World, parcels: &[Id]) {
     for id in parcels {
-        w.alerting.close(*id, Event::Cleared, &How::system(None));
+        w.close(*id);
     }
 }
 
@@ -310,6 +308,36 @@ fn s25_a_silence_covers_warns_and_gives_back() {
     assert!(digests[0].1.starts_with("digest 24 "), "{back:?}");
     let open = |n: &&crate::core::model::Notice| n.state == NoticeState::Open;
     assert_eq!(w.alerting.notices.values().filter(open).count(), 0);
+}
+
+/// I16: that a silence ends is not told of what is over, but of what it still covers.
+#[test]
+fn i16_the_warning_of_a_silence_is_told_of_what_is_still_open() {
+    let mut w = World::new().with(|c| c.storm.count = 0);
+    let parcels = page(&mut w, "yto", 3, &[]);
+    let request = SilenceRequest {
+        matchers: BTreeMap::from([("carrier".into(), vec!["yto".into()])]),
+        reason: "maintenance".into(),
+        span: Span::from_minutes(60),
+        covers_vip: false,
+    };
+    w.alerting.add_silence(&request, &"zhou".into());
+    minutes(&mut w, 50);
+    let warned = |w: &World| -> Vec<Id> {
+        let open = w.alerting.notices.values().filter(|n| n.state == NoticeState::Open);
+        open.filter(|n| n.purpose == Purpose::SilenceEnding).map(|n| n.incident).collect()
+    };
+    assert_eq!(warned(&w), [parcels[0]], "it waits for its minute");
+    let t = w.now;
+    close(&mut w, &parcels[..1]);
+    assert_eq!(warned(&w), [parcels[1]]);
+    close(&mut w, &parcels[1..2]);
+    minutes(&mut w, 2);
+    let told = got(&w, "zhou", t);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].1.starts_with("silence_ending 1 [3]"), "{told:?}");
+    close(&mut w, &parcels[2..]);
+    assert_eq!(warned(&w), []);
 }
 
 /// §8.3: a carrier's maintenance that is known ahead is silent by itself, and a reload takes it back.
