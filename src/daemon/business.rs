@@ -89,6 +89,9 @@ pub struct Tick {
     pub now: Instant,
     /// What happened.
     pub event: Option<Event>,
+    /// By a step forth the time went on by so much more than the counter: timeouts, which belong to the counter, have
+    /// not come any nearer.
+    pub skipped: Span,
     /// The desk must be loaded again from the store at `now`: time stood still for long, or went far back (T3).
     pub rebuild: bool,
 }
@@ -194,6 +197,8 @@ impl BusinessTime {
     }
 
     fn step(&mut self, wall: Instant, by: i64, unproven: bool, slept: bool) -> Tick {
+        // What it would have been without the step.
+        let expected = self.told.max(self.truth);
         self.doubt = None;
         self.truth = wall;
         let event = Some(Event::Stepped { by, unproven });
@@ -202,17 +207,17 @@ impl BusinessTime {
             if behind > WAITED_OUT.as_millis() {
                 self.told = wall;
                 self.went_back = true;
-                return Tick { now: wall, event, rebuild: true };
+                return Tick { now: wall, event, skipped: Span::ZERO, rebuild: true };
             }
             return self.answer(event, slept);
         }
         let gap = wall.since(self.told) > self.catch_up_after;
-        self.answer(event, slept || gap)
+        Tick { skipped: wall.since(expected), ..self.answer(event, slept || gap) }
     }
 
     fn answer(&mut self, event: Option<Event>, rebuild: bool) -> Tick {
         self.told = self.told.max(self.truth);
-        Tick { now: self.told, event, rebuild }
+        Tick { now: self.told, event, skipped: Span::ZERO, rebuild }
     }
 }
 
@@ -301,6 +306,7 @@ mod tests {
             story.time.advance(Span::from_secs(1));
             let tick = story.look();
             assert_eq!(tick.now, START + Span::from_secs(14 + jump / 1000));
+            assert_eq!(tick.skipped, Span::from_millis(jump), "and no timeout has come nearer");
             assert_eq!(tick.rebuild, rebuild);
             assert_eq!(story.events.last(), Some(&Event::Stepped { by: jump, unproven: false }));
         }

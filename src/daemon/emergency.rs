@@ -106,6 +106,9 @@ impl DeskOwner {
             }
             let tick = memory.business.tick(reading, &memory.evidence);
             let now = tick.now;
+            if !tick.skipped.is_zero() {
+                drop(guarded(|| desk.step_forth(tick.skipped)));
+            }
             let taken = guarded(|| self.in_memory(input, memory, &mut desk, &reason, now)).and_then(|()| {
                 let renderer = Careful { inner: &*self.blueprint.renderer, unrecorded: true };
                 let room = self.room(memory);

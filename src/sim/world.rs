@@ -317,6 +317,8 @@ impl World {
             self.drop_turn(true);
             self.desk = None;
             self.load();
+        } else if !tick.skipped.is_zero() {
+            self.with(|desk, _| desk.step_forth(tick.skipped));
         }
     }
 

@@ -86,6 +86,11 @@ impl Breaker {
         self.results.clear();
     }
 
+    /// The clock went on by so much more than the counter: a cool-down is as long as before (§3).
+    pub(super) fn step_forth(&mut self, by: Span) {
+        self.probe_at = self.probe_at.map(|at| at + by);
+    }
+
     /// This message probes.
     pub(super) fn probes(&mut self, message: Id) {
         self.probe = Some(message);

@@ -39,6 +39,7 @@ mod route;
 mod shelf;
 mod signal;
 mod silence;
+mod stepped;
 mod steps;
 mod storm;
 mod strain;

@@ -53,6 +53,12 @@ impl Asking {
     pub(super) fn since(now: Instant) -> Asking {
         Asking { ask_at: now, not_found_at: None, failed: 0, in_vain: false }
     }
+
+    /// The clock went on by so much more than the counter.
+    pub(super) fn step_forth(&mut self, by: Span) {
+        self.ask_at = self.ask_at + by;
+        self.not_found_at = self.not_found_at.map(|at| at + by);
+    }
 }
 
 /// A message whose fate the provider can be asked about.

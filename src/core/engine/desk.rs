@@ -22,7 +22,7 @@ use crate::core::clock::{PolicyConfig, ReloadMode};
 use crate::core::ids::{Id, InstallationKey};
 use crate::core::model::{Batch, Incident, Merge, Observation, Outcome, Row, Statement, Subject, Table};
 use crate::core::problem::Problems;
-use crate::core::time::Instant;
+use crate::core::time::{Instant, Span};
 
 use super::edges::{self, Voice};
 use super::{CaseKey, CaseNumber, CaseRow, Changes, Command, Engine, Refused, Remark};
@@ -134,6 +134,12 @@ impl Desk {
         self.alerting.turn_back(now);
         self.turned_back = true;
         self.begin(now, &changes);
+    }
+
+    /// The clock went on by so much more than the counter of elapsed time, by a step that is known to be right and too
+    /// short for a downtime: timeouts move with it (§3, T3). Called before anything else of the step.
+    pub fn step_forth(&mut self, by: Span) {
+        self.alerting.step_forth(by);
     }
 
     /// The time that it has reached.

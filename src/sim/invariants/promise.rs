@@ -47,7 +47,9 @@ pub fn i1(step: &Step<'_>) -> Vec<String> {
 }
 
 /// Every notice of level 1 or above is discharged, obsolete with a cause, or dead within its bound and 2 s in which the
-/// process was there.
+/// process was there. A bound is a timeout, which belongs to the elapsed clock (§3): what a step forth of the business
+/// clock skips is not a part of it, and neither is the time in which that clock waits for the truth (T3). A process that
+/// died has counted up to its last commit, and the next one goes on from there.
 pub fn i2(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
     const LATE: Span = Span::from_secs(2);
     let mut found = Vec::new();
@@ -57,22 +59,35 @@ pub fn i2(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
     let mut setup = None;
     let mut up = false;
     let mut since = Span::ZERO;
+    // What both clocks have counted.
+    let (mut lived, mut last) = (Span::ZERO, None);
+    let (mut kept, mut died) = ((Span::ZERO, Instant::MIN), false);
     for (n, event) in trace.events.iter().enumerate() {
+        if let Some((elapsed, at)) = last.replace((event.elapsed, event.at)) {
+            lived += event.elapsed.less(elapsed).min(event.at.since(at));
+        }
         match &event.what {
             What::Started { setup: now, .. } => {
                 (setup, up, since) = (Some(now.clone()), true, event.elapsed);
+                if std::mem::take(&mut died) {
+                    lived = lived.min(kept.0 + event.at.since(kept.1));
+                }
             }
             What::Reloaded { setup: now, .. } => setup = Some(now.clone()),
-            What::Died { .. } | What::Rebuilt => up = false,
-            // While a jump is judged and waited out, the business clock tells another time.
+            What::Died { .. } => (up, died) = (false, true),
+            What::Rebuilt => up = false,
             What::Kept(commit) => {
+                kept = (lived, event.at);
                 let Some(setup) = &setup else { continue };
                 for change in &commit.notices {
                     let Some(notice) = &change.after else { continue };
                     if notice.state != NoticeState::Open {
                         open.remove(&notice.id);
                     } else if change.before.is_none() && notice.level >= 1 && notice.priority != Class::P3 {
-                        open.insert(notice.id, (notice.planned_at, bound(notice.priority, setup)));
+                        open.insert(
+                            notice.id,
+                            (notice.planned_at, lived + bound(notice.priority, setup) + LATE),
+                        );
                     }
                 }
             }
@@ -81,7 +96,7 @@ pub fn i2(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
         if up && event.elapsed.as_millis() - since.as_millis() > LATE.as_millis() {
             let late: Vec<Id> = open
                 .iter()
-                .filter(|(_, (planned, bound))| *planned + *bound + LATE < event.at)
+                .filter(|(_, (_, until))| until.as_millis() < lived.as_millis())
                 .map(|(id, _)| *id)
                 .collect();
             for id in late {

@@ -31,6 +31,48 @@ fn s14_one_marked_copy_and_no_third() {
     assert_eq!(w.state(n), NoticeState::Delivered);
 }
 
+/// §3, T3: timeouts belong to the counter. Where the clock skips some minutes, an attempt that left a second ago is not
+/// over, its notice is not dead, and nobody is called instead.
+#[test]
+fn i8_a_step_forth_of_the_clock_ends_no_attempt_and_no_notice() {
+    let mut w = World::new();
+    w.next.insert("robot".into(), vec![Does::Void]);
+    let i = w.incident("ticket.reply");
+    let n = w.plan(i, P0, "lin", &[&["robot"], &["sms"]]);
+    w.secs(1);
+    w.step_forth(Span::from_secs(200));
+    let t = w.now;
+    w.secs(8);
+    assert_eq!((w.states(n, "robot"), w.state(n)), (vec![MessageState::Inflight], NoticeState::Open));
+    w.secs(30);
+    assert_eq!(w.at("robot", t), [11], "10 s and a margin after the first, as the counter has it");
+    assert_eq!(w.at("sms", t), [19], "and 20 s after the plan");
+    assert_eq!(w.open("delivery.dead"), 0);
+}
+
+/// The same for a cool-down, for the time until another attempt, and for a question to the provider.
+#[test]
+fn b10_a_step_forth_of_the_clock_brings_no_probe_and_no_attempt_nearer() {
+    let mut w = World::new();
+    let busy = Outcome { wait: Some(Span::from_secs(60)), ..Outcome::of(OutcomeClass::Transient) };
+    w.next.insert("mail".into(), vec![Does::Answer(busy)]);
+    w.answers("app", OutcomeClass::Credential);
+    let i = w.incident("ticket.reply");
+    w.plan(i, P1, "lin", &[&["mail"]]);
+    let other = w.incident("ticket.reply");
+    w.plan(other, P1, "min", &[&["app"]]);
+    w.secs(6);
+    let tries =
+        |w: &World, channel: &str| w.sent.iter().filter(|s| &*s.claim.to.lane.channel == channel).count();
+    assert_eq!((tries(&w, "mail"), tries(&w, "app")), (1, 1));
+    w.step_forth(Span::from_secs(250));
+    w.secs(5);
+    assert_eq!((tries(&w, "mail"), tries(&w, "app")), (1, 1), "nothing has waited long enough");
+    w.secs(60);
+    assert_eq!(tries(&w, "mail"), 2);
+    assert!(tries(&w, "app") > 1, "it probes");
+}
+
 /// S14 for P3: no second copy; the notice ends quietly.
 #[test]
 fn s14_p3_is_not_tried_again() {
