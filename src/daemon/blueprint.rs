@@ -70,7 +70,10 @@ pub enum Earlier {
     /// Nothing yet: the desk waits for the time that it had reached.
     Waits,
     /// The clock was ahead, and is right now (T3): the desk goes back.
-    GoesBack,
+    GoesBack {
+        /// By how much it was ahead.
+        by: Span,
+    },
 }
 
 impl Blueprint {
@@ -131,8 +134,8 @@ impl Blueprint {
             }
         }
         guarded(|| match earlier {
-            Earlier::GoesBack if desk.now() > now => desk.start_back(now),
-            Earlier::GoesBack | Earlier::Waits => desk.start(now),
+            Earlier::GoesBack { by } if desk.now() > now => desk.start_back(now, by),
+            Earlier::GoesBack { .. } | Earlier::Waits => desk.start(now),
         })
         .map_err(|_| LoadError::Died)?;
         Ok(Loaded { desk, rows, unread })

@@ -105,8 +105,9 @@ pub struct BusinessTime {
     /// What was answered last: decisions stand still until the truth has caught up.
     told: Instant,
     doubt: Option<Doubt>,
-    /// The last long step back is known to be right: what was reached before it is not waited for.
-    went_back: bool,
+    /// By how much the clock was ahead at the last long step back, which is known to be right: what was reached before
+    /// it is not waited for.
+    went_back: Option<Span>,
     /// A gap this long is a downtime.
     catch_up_after: Span,
 }
@@ -125,7 +126,7 @@ impl BusinessTime {
             elapsed: reading.elapsed,
             told: reading.wall,
             doubt: None,
-            went_back: false,
+            went_back: None,
             catch_up_after,
         }
     }
@@ -139,8 +140,8 @@ impl BusinessTime {
         }
     }
 
-    /// Whether a desk that had reached a later time goes back to this one (T3).
-    pub fn went_back(&self) -> bool {
+    /// By how much a desk that had reached a later time was ahead, where it goes back to this one (T3).
+    pub fn went_back(&self) -> Option<Span> {
         self.went_back
     }
 
@@ -206,7 +207,7 @@ impl BusinessTime {
             let behind = self.told.as_millis() - wall.as_millis();
             if behind > WAITED_OUT.as_millis() {
                 self.told = wall;
-                self.went_back = true;
+                self.went_back = Some(expected.since(wall));
                 return Tick { now: wall, event, skipped: Span::ZERO, rebuild: true };
             }
             return self.answer(event, slept);

@@ -135,7 +135,7 @@ pub(super) struct Memory {
 impl Memory {
     /// What a desk that is loaded makes of a time before the one it had reached.
     fn earlier(&self) -> Earlier {
-        if self.business.went_back() { Earlier::GoesBack } else { Earlier::Waits }
+        self.business.went_back().map_or(Earlier::Waits, |by| Earlier::GoesBack { by })
     }
 
     fn is_down(&self, channel: &str) -> bool {

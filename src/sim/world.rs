@@ -310,7 +310,7 @@ impl World {
         let tick = self.business.tick(self.reading(), &self.evidence);
         self.stands = self.business.is_suspect() || self.now() == before && self.reading().wall < before;
         if tick.rebuild {
-            if self.business.went_back() {
+            if self.business.went_back().is_some() {
                 self.latest = self.latest.min(self.business.now());
             }
             self.note(What::Rebuilt);

@@ -417,8 +417,21 @@ impl World {
 
     /// The process dies with what is not kept, and comes back after `down`.
     pub(super) fn crash(&mut self, down: Span) {
-        self.coming.clear();
         self.now = self.now + down;
+        self.load();
+        self.alerting.start(self.now);
+    }
+
+    /// The clock was ahead by so much, and is right again: the desk goes on from what was kept.
+    pub(super) fn step_back(&mut self, by: Span) {
+        self.now = self.now - by;
+        self.load();
+        self.alerting.turn_back(self.now, by);
+        self.alerting.start(self.now);
+    }
+
+    fn load(&mut self) {
+        self.coming.clear();
         self.epoch += 1;
         let mut alerting = Alerting::new(self.setup.clone(), InstallationKey::new([7; 32]), self.epoch);
         for table in Table::ALL {
@@ -426,7 +439,6 @@ impl World {
                 alerting.restore(table, id, body).expect("a row that we wrote");
             }
         }
-        alerting.start(self.now);
         self.alerting = alerting;
     }
 

@@ -61,12 +61,13 @@ impl Back {
 }
 
 impl Alerting {
-    /// Goes on at an earlier time. Called before [`Alerting::start`]; the caller knows that the step back is right.
-    pub fn turn_back(&mut self, now: Instant) {
+    /// Goes on at an earlier time. Called before [`Alerting::start`]; the caller knows that the step back is right, and
+    /// by how much the clock was ahead: at least by what was kept.
+    pub fn turn_back(&mut self, now: Instant, by: Span) {
         if now >= self.now {
             return;
         }
-        let back = Back { now, by: self.now.since(now) };
+        let back = Back { now, by: by.max(self.now.since(now)) };
         self.now = now;
         let config = self.setup.config.clone();
         for id in self.incidents.keys().copied().collect::<Vec<Id>>() {

@@ -128,10 +128,11 @@ impl Desk {
     }
 
     /// The same after a step back of the clock that is known to be right (T3): the desk goes on at `now`, as if what was
-    /// armed in the time that never was had been armed in the true one; crossings that never were are retracted.
-    pub fn start_back(&mut self, now: Instant) {
+    /// armed in the time that never was had been armed in the true one; crossings that never were are retracted. `by` is
+    /// by how much the clock was ahead: what was kept last may be a while ago.
+    pub fn start_back(&mut self, now: Instant, by: Span) {
         let changes = self.engine.turn_back(now);
-        self.alerting.turn_back(now);
+        self.alerting.turn_back(now, by);
         self.turned_back = true;
         self.begin(now, &changes);
     }

@@ -33,7 +33,7 @@ impl World {
         let last = self.trace.commits().last().map_or(now, |(_, event, _)| event.at);
         let setup = self.setup.clone();
         self.note(What::Started { epoch: self.boot, down: now.since(last), setup });
-        let earlier = if self.business.went_back() { Earlier::GoesBack } else { Earlier::Waits };
+        let earlier = self.business.went_back().map_or(Earlier::Waits, |by| Earlier::GoesBack { by });
         let loaded = wait(blueprint.load(&*self.store, now, earlier));
         match loaded {
             Ok(loaded) => {

@@ -50,6 +50,23 @@ fn i8_a_step_forth_of_the_clock_ends_no_attempt_and_no_notice() {
     assert_eq!(w.open("delivery.dead"), 0);
 }
 
+/// I2, T3: a clock that was ahead is right again. The time since the last commit was lived through all the same, and a
+/// bound comes no later for it.
+#[test]
+fn i2_a_long_step_back_gives_no_notice_more_time() {
+    let mut w = World::new();
+    let busy = Outcome { wait: Some(Span::from_secs(600)), ..Outcome::of(OutcomeClass::Transient) };
+    w.next.insert("mail".into(), vec![Does::Answer(busy)]);
+    let i = w.incident("ticket.reply");
+    let n = w.plan(i, P0, "lin", &[&["mail"]]);
+    w.secs(120);
+    w.step_back(Span::HOUR);
+    w.secs(59);
+    assert_eq!(w.state(n), NoticeState::Open);
+    w.secs(2);
+    assert_eq!((w.state(n), w.notice(n).cause), (NoticeState::Dead, Some(Cause::BoundPassed)));
+}
+
 /// The same for a cool-down, for the time until another attempt, and for a question to the provider.
 #[test]
 fn b10_a_step_forth_of_the_clock_brings_no_probe_and_no_attempt_nearer() {

@@ -514,8 +514,9 @@ impl World {
     /// The same after the clock was found to have been ahead.
     pub(super) fn restart_back(&mut self, plan: &Plan, at: &str) {
         let at = instant(self.day, at);
+        let by = self.now.since(at);
         self.load(plan, at);
-        self.desk.start_back(at);
+        self.desk.start_back(at, by);
         self.pump();
     }
 
