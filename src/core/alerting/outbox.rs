@@ -383,7 +383,8 @@ impl Alerting {
         }
     }
 
-    /// A message no longer serves a notice. A message that serves none ends.
+    /// A message no longer serves a notice. A message that serves none ends; and so does one that only serves what was
+    /// settled while it was under way (I50).
     pub(super) fn drop_from(&mut self, message: Id, notice: Id, cause: Cause) {
         let Some(found) = self.messages.get_mut(&message) else { return };
         found.notices.retain(|n| *n != notice);
@@ -402,7 +403,7 @@ impl Alerting {
             }
         }
         self.touch(Table::Message, message);
-        if empty {
+        if empty || !self.anyone_needs(message) {
             self.end_waiting(message, cause);
         }
     }

@@ -1,6 +1,6 @@
 //! What may or may not have been taken: time-outs, crashes, receipts.
 
-use super::{P0, P1, P3, receipt};
+use super::{P0, P1, P2, P3, receipt};
 use crate::core::alerting::samples::{Does, World, statement};
 use crate::core::ids::Id;
 use crate::core::model::{
@@ -48,6 +48,25 @@ fn i8_a_step_forth_of_the_clock_ends_no_attempt_and_no_notice() {
     assert_eq!(w.at("robot", t), [11], "10 s and a margin after the first, as the counter has it");
     assert_eq!(w.at("sms", t), [19], "and 20 s after the plan");
     assert_eq!(w.open("delivery.dead"), 0);
+}
+
+/// I50: what was settled while a message was under way does not keep it waiting for nobody.
+#[test]
+fn i50_a_message_ends_with_the_last_that_needs_it() {
+    let mut w = World::new();
+    let full = Outcome::of(OutcomeClass::RecipientThrottled);
+    w.next.insert("app".into(), vec![Does::Answer(full)]);
+    let (one, two) = (w.incident("ticket.reply"), w.incident("ticket.reply"));
+    let first = w.plan(one, P2, "lin", &[&["app"]]);
+    let second = w.plan(two, P2, "lin", &[&["app"]]);
+    w.run(Span::from_millis(60_050));
+    assert_eq!(w.states(first, "app"), [MessageState::Inflight], "both in one");
+    w.close(one);
+    w.secs(1);
+    assert_eq!(w.states(second, "app"), [MessageState::RetryWait]);
+    w.close(two);
+    let waits = w.alerting.messages.values().any(|m| !m.state.is_terminal());
+    assert!(!waits, "nobody needs it until tomorrow: {:?}", w.messages(second, "app"));
 }
 
 /// I2, T3: a clock that was ahead is right again. The time since the last commit was lived through all the same, and a
