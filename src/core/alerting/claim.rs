@@ -10,8 +10,8 @@ use std::sync::Arc;
 use crate::core::alerting::{Alerting, Claim, Count, Note, Renderer, Room, json_row};
 use crate::core::ids::Id;
 use crate::core::model::{
-    Attempt, Body, Cause, ChannelCard, Class, DuplicateKey, MessageState, NoticeState, Purpose, Recipient,
-    Row, Table,
+    Attempt, Body, Cause, ChannelCard, Class, DuplicateKey, MessageState, NoticeState, Purpose, ReceiptPath,
+    Recipient, Row, Table,
 };
 use crate::core::time::{Instant, Span};
 
@@ -167,10 +167,22 @@ impl Alerting {
         knows.then_some(last)
     }
 
+    /// Whether nothing may join a message: it goes again byte by byte, or it is a marked copy of which the provider tells
+    /// by its key alone. What that says may be of the first one, and proves nothing of what joined the second (I17).
+    pub(super) fn is_closed(&self, id: Id) -> bool {
+        let Some(message) = self.messages.get(&id) else { return false };
+        let by_key = |card: &ChannelCard| {
+            matches!(card.duplicate_key, DuplicateKey::Query) || card.receipts != ReceiptPath::None
+        };
+        let copy = message.marked && message.attempts > 0;
+        copy && self.setup.channels.get(&message.to.lane.channel).is_some_and(by_key)
+            || self.frozen(id).is_some()
+    }
+
     /// An SMS or a call takes everything along that the person has open; of other lanes, more than three of one family
     /// go as one.
     fn bundle(&mut self, id: Id, to: &Recipient, address: Id) {
-        if self.most() == 1 || self.frozen(id).is_some() {
+        if self.most() == 1 || self.is_closed(id) {
             return;
         }
         let Some(sort) = self.messages.get(&id).and_then(|m| self.sort_of(m)).filter(|s| s.mixes()) else {

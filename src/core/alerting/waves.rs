@@ -366,7 +366,7 @@ impl Alerting {
         let fits = |id: &Id| {
             self.messages.get(id).is_some_and(|m| {
                 m.to.person == to.person && m.notices.len() < self.most() && self.sort_of(m) == Some(sort)
-            }) && self.frozen(*id).is_none()
+            }) && !self.is_closed(*id)
         };
         let from = GroupKey::first_of(to.lane.clone(), to.person.clone());
         let held = self.outbox.groups.range(from..).take_while(|(key, _)| key.lane == to.lane);

@@ -50,6 +50,28 @@ fn i8_a_step_forth_of_the_clock_ends_no_attempt_and_no_notice() {
     assert_eq!(w.open("delivery.dead"), 0);
 }
 
+/// I17: a provider that is asked by a key may mean the first copy. So the second, marked one says no more than the first:
+/// nobody is held to have been told what was only in a copy that did not arrive.
+#[test]
+fn i17_a_marked_copy_takes_nothing_along() {
+    let mut w = World::new();
+    w.let_channel("sms", Does::Void);
+    let (t, i) = (w.now, w.incident("ticket.reply"));
+    let first = w.plan(i, P0, "lin", &[&["sms"]]);
+    w.secs(1);
+    // Nothing came back, and nobody can be asked: once more, marked, with the next token.
+    let other = w.incident("ticket.reply");
+    let second = w.plan(other, P1, "lin", &[&["robot"], &["mail"]]);
+    w.secs(80);
+    assert_eq!(w.at("sms", t).len(), 2, "{:?}", w.by("sms", t));
+    assert!(w.by("sms", t)[1].1.contains("可能重复"));
+    assert_eq!(w.messages(first, "sms")[0].members, [i]);
+    let copy = w.told().find(|s| &*s.claim.to.lane.channel == "sms").expect("the first").claim.clone();
+    w.tell(&statement(&copy, StatementKind::Delivered, w.now));
+    assert_eq!(w.state(first), NoticeState::Delivered);
+    assert_ne!(w.state(second), NoticeState::Delivered, "what was delivered did not say so");
+}
+
 /// I50: what was settled while a message was under way does not keep it waiting for nobody.
 #[test]
 fn i50_a_message_ends_with_the_last_that_needs_it() {
