@@ -77,6 +77,7 @@ impl Alerting {
                 incident.version += 1;
                 self.touch(Table::Incident, id);
             }
+            self.guard_again(id);
         }
         for id in self.notices.keys().copied().collect::<Vec<Id>>() {
             if let Some(notice) = self.notices.get_mut(&id)
@@ -93,6 +94,27 @@ impl Alerting {
             }
         }
         self.turn_outbox(back);
+    }
+
+    /// A hard deadline that had passed in the time that never was is ahead again, and so is its guard (I14, I15).
+    fn guard_again(&mut self, id: Id) {
+        let Some(incident) = self.incidents.get(&id) else { return };
+        let since = match incident.status {
+            Status::Acked => incident.acked_at,
+            Status::Snoozed => incident.snoozed_at,
+            Status::Open | Status::Resolved => None,
+        };
+        let Some(guarded) = since.and_then(|since| self.guarded_since(incident, since)) else { return };
+        let beyond = |at: Option<Instant>| at.is_some_and(|at| at > guarded);
+        if !beyond(incident.ack_until) && !beyond(incident.snooze_until) {
+            return;
+        }
+        if let Some(incident) = self.incidents.get_mut(&id) {
+            incident.ack_until = incident.ack_until.map(|at| at.min(guarded));
+            incident.snooze_until = incident.snooze_until.map(|at| at.min(guarded));
+            incident.version += 1;
+        }
+        self.touch(Table::Incident, id);
     }
 
     /// What the outbox keeps beside the nouns.

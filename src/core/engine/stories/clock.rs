@@ -2,7 +2,9 @@
 //! makes of it (T3).
 
 use super::world::{Plan, World, instant};
+use crate::core::alerting::Act;
 use crate::core::model::Status;
+use crate::core::time::Span;
 
 /// A desk whose clock was an hour ahead from 10:15 on: it believes that it is 11:15 and decides by that.
 fn ahead() -> World {
@@ -43,6 +45,28 @@ fn s27_a_long_step_back_goes_on_at_the_truth() {
     world.at("10:32:30");
     assert_eq!(world.state("T2"), "open L1");
     assert_eq!(world.incident("T2").episode, 2);
+}
+
+/// I14, I15: a deadline that had passed by the clock that was ahead is ahead again, and so is its guard.
+#[test]
+fn i14_an_ack_keeps_the_guard_of_a_deadline_that_is_ahead_again() {
+    let by = ("answer_by", "", "2026-03-02T10:30:00+08:00");
+    for snoozed in [false, true] {
+        let mut world = Plan::default().at("10:00");
+        world.observe("ticket", "T1", &[("customer_message", "m1", "09:50:00"), by], &[]);
+        world.at("11:15");
+        let id = world.incident("T1").id;
+        match snoozed {
+            true => world.act("zhou", Act::Snooze { incident: id, span: Span::from_minutes(20) }),
+            false => world.ack("zhou", id),
+        }
+        .expect("a manager may");
+        world.restart_back(&Plan::default(), "10:15");
+        let found = world.incident("T1");
+        let until = if snoozed { found.snooze_until } else { found.ack_until };
+        // Half of the quarter of an hour that is left.
+        assert_eq!(until, Some(instant("2026-03-02", "10:22:30")), "snoozed: {snoozed}");
+    }
 }
 
 #[test]
