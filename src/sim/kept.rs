@@ -7,8 +7,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::core::alerting::{Choice, Question, Silence};
-use crate::core::ids::Id;
-use crate::core::model::{Attempt, AuditRecord, Batch, Body, Incident, Message, Notice, Table};
+use crate::core::duty::Roster;
+use crate::core::ids::{Id, InstallationKey};
+use crate::core::model::{
+    Attempt, AuditRecord, Batch, Body, Incident, Lane, Message, Notice, PersonId, Table,
+};
+
+use super::land::KEY;
 
 /// One record that changed: as it was, as it is.
 #[derive(Clone, Debug)]
@@ -85,6 +90,8 @@ pub struct Kept {
     pub cases: BTreeSet<String>,
     /// How far each source was read.
     pub cursors: BTreeMap<String, usize>,
+    /// Lanes that refuse their person for good (§10.1).
+    pub flagged: BTreeSet<Lane>,
     /// Incidents that are not over, or have something ahead.
     awake: BTreeSet<Id>,
     /// Messages that are not over.
@@ -171,6 +178,15 @@ impl Kept {
                     swap(&mut self.silences, id.parse().map_err(bad)?, after);
                 }
                 Table::Case if body.is_some() => drop(self.cases.insert(id.to_owned())),
+                Table::Alerting => {
+                    let lane = id.strip_prefix("flag/").and_then(|lane| lane.rsplit_once('/'));
+                    let Some((channel, address)) = lane else { continue };
+                    let lane = Lane { channel: channel.into(), address: address.parse().map_err(bad)? };
+                    match body {
+                        Some(_) => self.flagged.insert(lane),
+                        None => self.flagged.remove(&lane),
+                    };
+                }
                 Table::Cursor => {
                     let to: usize = body
                         .and_then(|b| std::str::from_utf8(b).ok())
@@ -207,6 +223,22 @@ impl Kept {
                 _ => {}
             }
         }
+    }
+
+    /// The lanes of a person, as they are configured.
+    pub fn lanes(roster: &Roster, person: &PersonId) -> Vec<Lane> {
+        let key = InstallationKey::new(KEY);
+        let contacts = roster.people.get(person).map(|p| p.contacts.as_slice()).unwrap_or_default();
+        let lane = |(channel, address): &(Arc<str>, String)| Lane {
+            channel: channel.clone(),
+            address: key.id(&[b"lane", channel.as_bytes(), address.as_bytes()]),
+        };
+        contacts.iter().map(lane).collect()
+    }
+
+    /// Whether a person has a contact that does not refuse them (§7.2).
+    pub fn is_reachable(&self, roster: &Roster, person: &PersonId) -> bool {
+        Kept::lanes(roster, person).iter().any(|lane| !self.flagged.contains(lane))
     }
 
     /// Incidents that are not over, or have something ahead.

@@ -20,6 +20,8 @@ use super::random::Dice;
 
 /// The desk's id.
 pub const DESK: &str = "desk";
+/// The key of the installation.
+pub const KEY: [u8; 32] = [7; 32];
 
 /// Everything that a configuration says.
 #[derive(Clone, Debug)]

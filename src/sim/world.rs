@@ -22,7 +22,7 @@ use crate::store::Store;
 
 use super::invariants::{self, Found, Step};
 use super::kept::Kept;
-use super::land::{DESK, Land};
+use super::land::{DESK, KEY, Land};
 use super::outside::Happening;
 use super::profile::Profile;
 use super::provider::Provider;

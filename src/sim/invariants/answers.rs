@@ -289,7 +289,8 @@ fn skipped(step: &Step<'_>, before: Option<&Incident>, after: &Incident) -> Opti
         return None;
     }
     let roster = &step.setup.roster;
-    let reachable = |p: &PersonId| roster.people.get(p).is_some_and(|p| !p.contacts.is_empty());
+    // Whom every lane refuses is not reachable, and not asked (§7.2, S09).
+    let reachable = |p: &PersonId| step.kept.is_reachable(roster, p);
     let told = |p: &PersonId| {
         let told = after.told.contains_key(p) || after.audience.contains(p);
         told || step.kept.notices_of(after.id).any(|n| n.episode == after.episode && n.audience.contains(p))

@@ -1,6 +1,6 @@
 //! Every checker is shown something that is against its invariant, made of what a real run has left, and must see it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use super::{Look, MODEL, REST, Step, TRACE};
@@ -229,13 +229,20 @@ fn i18_a_level_that_falls() {
 #[test]
 fn i18_a_level_that_time_skips_and_nobody_of_it_is_told() {
     let everybody: Vec<PersonId> = LEFT.setup.roster.people.keys().cloned().collect();
-    for (audience, finds) in [(Vec::new(), 1), (everybody, 0)] {
+    let refused: BTreeSet<_> = everybody.iter().flat_map(|p| Kept::lanes(&LEFT.setup.roster, p)).collect();
+    for (audience, flagged, finds) in [
+        (Vec::new(), BTreeSet::new(), 1),
+        (everybody, BTreeSet::new(), 0),
+        // Whom every lane refuses is not asked (§7.2).
+        (Vec::new(), refused, 0),
+    ] {
         let mut sample = sample();
         (sample.incident.team, sample.incident.level) = ("a".into(), 3);
         sample.incident.told = Default::default();
         (sample.incident.audience, sample.incident.owner) = (Vec::new(), None);
         sample.notice.audience = audience;
         let mut kept = Kept::default();
+        kept.flagged = flagged;
         let mut commit = sample.commit(&mut kept);
         for _ in 0..2 {
             let rose = audit("incident.R4", sample.incident.id, "");

@@ -18,7 +18,7 @@ impl World {
         Blueprint {
             setup: (*self.setup).clone(),
             policy: self.land.policy.clone(),
-            key: InstallationKey::new([7; 32]),
+            key: InstallationKey::new(KEY),
             epoch: self.boot,
             renderer: Arc::new(Blunt),
             expected: std::collections::BTreeMap::new(),
