@@ -360,7 +360,6 @@ impl Alerting {
                 Tell { remark: Some(remark), scope: Some(Scope::Fallback), ..Tell::of(Purpose::Level) };
             self.tell(id, tell);
         }
-        self.level_for_update(id);
     }
 
     /// Nobody is left to be told: the local alarm surfaces say so (§7.4).

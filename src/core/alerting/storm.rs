@@ -343,7 +343,8 @@ impl Alerting {
         self.arm_storm(parent);
     }
 
-    /// A new level of the parent was told: for whoever was told already that takes the place of the next update (§8.2, I24).
+    /// Something else was told of the parent, such as a new level or that an ack has run out: for whoever was told
+    /// already that takes the place of the next update (§8.2, I24).
     pub(super) fn level_for_update(&mut self, parent: Id) {
         let Some(storm) = self.outbox.storms.get_mut(&parent).filter(|s| !s.over) else { return };
         storm.slots += 1;

@@ -112,6 +112,9 @@ impl Alerting {
         });
         let scope_text = format!("{}:{}", choice.by, audience.join("+"));
         self.plan_for(id, &tell, &question, &choice, waves, class, scope_text, route_rev);
+        if !matches!(tell.purpose, Purpose::StormOpened | Purpose::StormUpdate) {
+            self.level_for_update(id);
+        }
         // R4: those below whom nothing has reached get a copy; the owner likewise.
         if level >= 2 && matches!(tell.purpose, Purpose::Level) && scope == Scope::Case {
             let copy: Vec<PersonId> = before

@@ -129,6 +129,41 @@ fn i24_a_level_of_a_storm_takes_the_place_of_an_update() {
     assert!(told.iter().all(|(minute, _)| *minute >= 15), "{told:?}");
 }
 
+/// I24: the same where an ack of the storm has run out.
+#[test]
+fn i24_an_ack_of_a_storm_that_runs_out_takes_the_place_of_an_update() {
+    let lease = Span::from_minutes(3);
+    let mut w = World::new().with(|c| {
+        let parcel = c.family.get_mut("parcel").expect("parcels");
+        parcel.ack_lease = lease;
+    });
+    let t = w.now;
+    for id in page(&mut w, "yto", 19, &[]) {
+        w.alerting.edit(id, |i| i.level = 3);
+    }
+    page(&mut w, "yto", 1, &[]);
+    w.secs(10);
+    let parent = storm(&w).expect("a storm");
+    assert_eq!(w.alerting.incidents[&parent].level, 3, "of its children");
+    w.acts(1, "zhou", Act::Ack { incidents: vec![parent] });
+    for _ in 0..58 {
+        page(&mut w, "yto", 6, &[]);
+        minutes(&mut w, 1);
+    }
+    let of_storm = |n: &&crate::core::model::Notice| n.incident == parent && n.planned_at < t + Span::HOUR;
+    let mut told: Vec<(i64, &str)> = w
+        .alerting
+        .notices
+        .values()
+        .filter(of_storm)
+        .filter(|n| n.audience.contains(&"zhou".into()))
+        .map(|n| (n.planned_at.since(t).as_secs() / 60, n.purpose.word()))
+        .collect();
+    told.sort_unstable();
+    let want = [(0, "storm_opened"), (3, "ack_lapsed"), (15, "storm_update"), (30, "storm_update")];
+    assert_eq!(told, want);
+}
+
 /// S11: the storm ends, some children remain.
 #[test]
 fn s11_what_remains_after_a_storm_comes_back_in_digests() {
