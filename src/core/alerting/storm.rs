@@ -61,8 +61,8 @@ pub(super) struct Storm {
     /// It has ended; only its last message still needs it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) over: bool,
-    /// Who was told of break-outs when. Lost with a restart, which costs ten messages at most.
-    #[serde(skip)]
+    /// Who was told of break-outs when.
+    #[serde(default)]
     break_outs: BTreeMap<PersonId, VecDeque<Instant>>,
 }
 
@@ -138,6 +138,7 @@ impl Storm {
         back.happened(&mut self.opened_at);
         self.arrivals.iter_mut().for_each(|at| back.happened(at));
         back.happened(&mut self.told_at);
+        self.break_outs.values_mut().flatten().for_each(|at| back.happened(at));
     }
 
     /// A child is resolved.
@@ -396,6 +397,8 @@ impl Alerting {
         }
         if told.len() < BREAK_OUTS {
             told.push_back(now);
+            let key = Alerting::storm_key(storm.parent);
+            self.touch(Table::Alerting, key);
             return Span::ZERO;
         }
         Span::MINUTE

@@ -152,6 +152,7 @@ impl Alerting {
             self.touch(Table::Notice, id);
             let (mut joined, mut flowing, mut longest) = (None, false, Span::ZERO);
             let mut empty: Vec<(Recipient, Instant)> = Vec::new();
+            let mut behind: Option<(PersonId, Span)> = None;
             for to in wave {
                 let wanted =
                     if nudge { to.class == ChannelClass::Sms } else { !reached.contains(&to.person) };
@@ -160,7 +161,12 @@ impl Alerting {
                 }
                 let mut wait = group::wait(&self.setup.config.group, purpose, class, !first);
                 if first && Sort::of(purpose) == Sort::Work {
-                    let others = self.break_out_wait(incident, &to.person);
+                    // Whoever hears of it by two lanes hears of one break-out.
+                    let others = match &behind {
+                        Some((person, others)) if *person == to.person => *others,
+                        _ => self.break_out_wait(incident, &to.person),
+                    };
+                    behind = Some((to.person.clone(), others));
                     wait = wait.max(others);
                     if !others.is_zero() {
                         self.stands_out(id);

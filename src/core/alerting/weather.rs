@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::samples::World;
 use super::{Act, SilenceRequest};
+use crate::core::alerting::outbox::Pointless;
 use crate::core::ids::Id;
-use crate::core::model::{Class, Incident, NoticeState, Purpose, Status};
+use crate::core::model::{Cause, Class, Incident, NoticeState, Purpose, Status};
 use crate::core::time::{Instant, Span};
 
 /// A page of stalled parcels of one carrier, each on a lane of its own.
@@ -284,6 +285,29 @@ fn i24_break_outs_are_limited() {
     assert!(single[10].1.starts_with("level 10 "), "{single:?}");
     let headed = w.alerting.notices.values().filter(|n| n.remark.as_deref() == Some("重点")).count();
     assert_eq!(headed, 10, "the digest stands under its heading, and no other does (§8.2)");
+}
+
+/// I24, I26: a break-out that is told by chat and by SMS is one, and a restart forgets none.
+#[test]
+fn i24_break_outs_are_counted_once_and_over_a_restart() {
+    let mut w = World::new();
+    page(&mut w, "yto", 40, &[]);
+    w.secs(30);
+    let breaks_out = |w: &mut World| {
+        let id = page(w, "yto", 1, &[0])[0];
+        w.alerting.supersede(id, &Pointless::All, Cause::Covered);
+        let n = w.plan(id, Class::P0, "lin", &[&["app", "content"]]);
+        let waits = w.messages(n, "app")[0].wake_at.is_some_and(|at| at > w.now);
+        w.secs(2);
+        waits
+    };
+    // The helper plans each of them twice: five times two are ten.
+    let waits: Vec<bool> = (0..4).map(|_| breaks_out(&mut w)).collect();
+    assert_eq!(waits, [false; 4]);
+    w.commit();
+    w.crash(Span::from_secs(1));
+    let waits: Vec<bool> = (0..2).map(|_| breaks_out(&mut w)).collect();
+    assert_eq!(waits, [false, true], "eight before the restart, two after it, and no more");
 }
 
 /// S25: a silence for the maintenance of a carrier.
