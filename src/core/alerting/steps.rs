@@ -25,15 +25,16 @@ impl Alerting {
         siblings.filter(|n| n.step > notice.step && Sort::of(n.purpose).follows(Sort::of(notice.purpose)))
     }
 
-    /// O1: a later step of the incident has left for this person on this lane, or is about to. `besides` is the message
-    /// that asks; where it only repeats what may have been taken (§10.4), what has not left yet waits for it.
+    /// O1: a later step of the incident has left on this lane, or is about to, whoever it is for: a group hears all that
+    /// its robot says. `besides` is the message that asks; where it only repeats what may have been taken (§10.4), what has
+    /// not left yet waits for it.
     pub(super) fn is_overtaken(&self, notice: &Notice, to: &Recipient, besides: Option<Id>) -> bool {
         let repeats = besides.is_some_and(|id| self.frozen(id).is_some());
         self.later_steps(notice)
             .flat_map(|later| self.outbox.of_notice.get(&later.id).into_iter().flatten())
             .filter(|message| Some(**message) != besides)
             .filter_map(|message| self.messages.get(message))
-            .filter(|m| m.to.lane == to.lane && m.to.person == to.person)
+            .filter(|m| m.to.lane == to.lane)
             .any(|m| m.attempts > 0 || !m.state.is_terminal() && !repeats)
     }
 
@@ -41,7 +42,7 @@ impl Alerting {
     pub(super) fn overtake(&mut self, id: Id) {
         let Some(notice) = self.notices.get(&id) else { return };
         let Some(first) = notice.waves.first() else { return };
-        let lanes: BTreeSet<_> = first.iter().map(|r| (r.person.clone(), r.lane.clone())).collect();
+        let lanes: BTreeSet<_> = first.iter().map(|r| r.lane.clone()).collect();
         let (incident, step) = (notice.incident, notice.step);
         let sort = Sort::of(notice.purpose);
         for earlier in self.outbox.of_incident.get(&incident).cloned().unwrap_or_default() {
@@ -52,8 +53,7 @@ impl Alerting {
             let mut taken = false;
             for message in self.outbox.of_notice.get(&earlier).cloned().unwrap_or_default() {
                 let Some(found) = self.messages.get(&message) else { continue };
-                let lane = (found.to.person.clone(), found.to.lane.clone());
-                if is_waiting(found.state) && lanes.contains(&lane) {
+                if is_waiting(found.state) && lanes.contains(&found.to.lane) {
                     self.drop_from(message, earlier, Cause::SupersededByStep);
                     taken = true;
                 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::ids::Id;
-use crate::core::model::{ChannelClass, Class, DuplicateKey, Lane, OutcomeClass, PersonId};
+use crate::core::model::{ChannelClass, Class, DuplicateKey, Lane, OutcomeClass};
 use crate::core::time::{Instant, Span};
 
 use crate::sim::trace::{Trace, What};
@@ -81,8 +81,8 @@ fn rates(class: ChannelClass, setup: &crate::core::alerting::Setup) -> Vec<(u32,
 
 /// When which attempts left.
 type Sent = Vec<(Instant, (Id, u32))>;
-/// The step that reached a recipient last, and its notice, by incident.
-type Last = BTreeMap<(Id, PersonId, Lane), ((u32, u32), Id)>;
+/// The step that went by a lane last, and its message, by incident.
+type Last = BTreeMap<(Id, Lane), ((u32, u32), Id)>;
 
 /// No lane and no account gets more than its budget, but for what certainly was not sent.
 pub fn i28(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
@@ -137,8 +137,7 @@ pub fn i28(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
     found
 }
 
-/// Of one incident, what a recipient is told on a lane is taken in the order of its steps. A group's robot is the lane
-/// of many recipients: the order holds for each (§0: "order per incident and recipient only").
+/// Of one incident, what is told on a lane is taken in the order of its steps, whoever it is for.
 pub fn i29(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut notices: BTreeMap<Id, (Id, u32, u32)> = BTreeMap::new();
@@ -162,7 +161,7 @@ pub fn i29(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
                     *known = (*known).max((*episode, *step));
                 }
                 for (incident, step) in steps {
-                    let key = (incident, claim.to.person.clone(), claim.to.lane.clone());
+                    let key = (incident, claim.to.lane.clone());
                     if let Some((before, message)) = last.get(&key)
                         && *before > step
                         && *message != claim.message

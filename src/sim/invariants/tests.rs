@@ -504,7 +504,7 @@ fn i24_a_storm_that_talks_too_much() {
 
 #[test]
 fn i29_i30_another_order() {
-    // Of one incident and recipient, a later step before an earlier one.
+    // Of one incident and lane, a later step before an earlier one.
     tells_back("I29", |events| {
         let mut steps: BTreeMap<Id, u32> = BTreeMap::new();
         for commit in commits(events) {

@@ -85,6 +85,30 @@ fn s02_nobody_reacts() {
     assert_eq!(world.rules(id), "R1 R3 R4 R4 R8");
 }
 
+/// O1, I29: what two people are told by the robot of their group goes in the order of the steps: one that waits is
+/// overtaken by a later one, whoever that is for, and goes on by another lane.
+#[test]
+fn i29_a_group_hears_no_step_after_a_later_one() {
+    let mut plan = with_robot();
+    let min = plan.people.get_mut("min").expect("min");
+    for contact in min.contact.iter_mut().filter(|c| c.channel == "chat") {
+        contact.channel = "robot".to_owned();
+    }
+    for contact in plan.people.values_mut().flat_map(|p| &mut p.contact).filter(|c| c.channel == "robot") {
+        contact.address = "group".to_owned();
+    }
+    let mut world = plan.at("10:00");
+    world.answers = [("robot", OutcomeClass::Transient)].into();
+    world.observe("ticket", "T1", &[("customer_message", "m1", "10:00:00")], &[]);
+    world.at("10:25:01");
+    assert_eq!(world.state("T1"), "open L2");
+    world.answers.clear();
+    world.at("10:29:59");
+    let told: Vec<&str> = world.sent.iter().filter(|s| &*s.channel == "robot").map(|s| &*s.person).collect();
+    assert_eq!(told, ["min"], "{}", world.story());
+    assert!(world.got("lin").iter().any(|line| line.contains("sms")), "by another lane");
+}
+
 #[test]
 fn s03_ack_and_escalation_in_the_same_instant() {
     // Case a: the ack comes first, and the timer of that very instant is stale.
