@@ -16,7 +16,6 @@ pub mod maildir;
 pub mod mask;
 pub mod print;
 pub mod render;
-mod secret;
 pub mod smtp;
 pub mod webhook;
 
@@ -33,9 +32,10 @@ use crate::core::model::{ChannelCard, ChannelClass, Outcome, Statement};
 use crate::core::problem::Problems;
 use crate::core::time::Instant;
 
+pub use crate::wire::http::Limits;
+pub use crate::wire::secret::{InlineSecret, SecretFault};
 pub use config::ChannelConfig;
 pub use escape::Markup;
-pub use secret::{InlineSecret, SecretFault};
 
 /// A channel as it is configured.
 pub trait Channel: Send + Sync + 'static {
@@ -104,15 +104,6 @@ pub fn adapter(name: &str) -> Option<&'static Adapter> {
 
 /// What the time is, asked at the edge: headers and signatures carry it.
 pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
-
-/// How long things may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// To connect.
-    pub connect: Duration,
-    /// For one attempt in all.
-    pub total: Duration,
-}
 
 impl From<&SendConfig> for Limits {
     fn from(config: &SendConfig) -> Limits {

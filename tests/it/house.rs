@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// `settings.rs` looks up, and only at what is called `…Config`.
 const LAYERS: &[&[&str]] = &[
     &["core"],
-    &["config", "fail"],
+    &["config", "fail", "wire"],
     &["sources", "channels", "store", "telemetry"],
     &["daemon"],
     &["console", "sim"],

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::channels::http::read_ca;
 use crate::channels::mail::mailbox;
-use crate::channels::secret::{InlineSecret, Pick};
 use crate::core::problem::Problems;
 use crate::core::time::Span;
+use crate::wire::secret::{InlineSecret, Pick};
 
 /// How the connection is protected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

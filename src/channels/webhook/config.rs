@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::channels::http::read_ca;
-use crate::channels::secret::Pick;
 use crate::channels::webhook::endpoint;
 use crate::core::problem::Problems;
 use crate::core::time::Span;
+use crate::wire::secret::Pick;
 
 /// The form of the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

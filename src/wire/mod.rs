@@ -1,0 +1,4 @@
+//! What every adapter shares on its way out: HTTP clients, and where secrets come from. It knows no channel and no source.
+
+pub mod http;
+pub mod secret;
