@@ -1,7 +1,10 @@
 //! Adapters: what the world says, as observations.
 //!
-//! [`history`] reads recorded histories, [`sign`] signs requests to platforms. Their connectors come into this room as one
-//! file each.
+//! [`history`] reads recorded histories. Platforms are one file each: [`platform`] says what it offers, [`sign`] signs its
+//! requests, [`poll`] decides what is asked when, [`http`] asks.
 
 pub mod history;
+pub mod http;
+pub mod platform;
+pub mod poll;
 pub mod sign;

@@ -1,0 +1,501 @@
+//! What one source is asked next, and what follows from what came back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::model::{Observation, combine, hash64};
+use crate::core::time::{Instant, Span};
+use crate::sources::platform::{Feed, Page, REFRESH_BEFORE, Reject, Want};
+use crate::sources::poll::breaker::Breaker;
+use crate::sources::poll::cadence::Cadence;
+use crate::sources::poll::pace::Pace;
+use crate::sources::poll::skew::Skew;
+use crate::sources::poll::{Ask, Class, Cursor, Failure, Reaction};
+
+/// The first wait before something is asked again; it doubles.
+const FIRST_WAIT: Span = Span::from_secs(1);
+/// The longest.
+const LONGEST_WAIT: Span = Span::from_secs(60);
+/// What nobody understands is asked so often before the operator is told.
+const FEW: u32 = 3;
+/// A case that cannot be asked for while all else can is left out after so many tries.
+const MANY: u32 = 8;
+/// What waits for a merchant or an operator is tried again after so long: somebody may have seen to it.
+const STUCK: Span = Span::from_minutes(5);
+/// A token that is refused so soon after it was renewed will not get better by renewing.
+const RENEWED: Span = Span::from_minutes(2);
+/// So many cases of a list are remembered, to know what is news.
+const SEEN: usize = 50_000;
+/// So many deadlines are watched.
+const DEADLINES: usize = 20_000;
+/// A list so far behind is being caught up with: it comes after the others.
+const BEHIND: Span = Span::from_minutes(20);
+
+/// What is kept of a list between two requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// How far it was read.
+    pub cursor: Cursor,
+    /// Cases of the last page that are still to be asked for: at most a page of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wants: Vec<Want>,
+}
+
+/// A request to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The list, by its place.
+    pub feed: usize,
+    /// What of it.
+    pub what: What,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A page.
+    Page(Ask),
+    /// A case.
+    Case(Want),
+}
+
+/// What to do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing for so long.
+    Wait(Span),
+    /// Get other tokens.
+    Renew,
+    /// Ask.
+    Ask(Call),
+}
+
+/// What to keep in one commit; then [`Planner::kept`].
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The list, by its place.
+    pub feed: usize,
+    /// Its cursor.
+    pub kept: Kept,
+    /// What is news.
+    pub observations: Vec<Observation<'static>>,
+    /// What could not be used.
+    pub rejects: Vec<Reject>,
+    /// How many rows the answer had.
+    pub rows: usize,
+    /// Fields that could not be read, each once.
+    pub odd: BTreeSet<&'static str>,
+    news: Vec<News>,
+}
+
+#[derive(Clone, Debug)]
+struct News {
+    id: String,
+    known: Known,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    digest: u64,
+    modified: Instant,
+    deadline: Option<Instant>,
+}
+
+struct List {
+    feed: Feed,
+    kept: Kept,
+    /// When it is read next.
+    due: Span,
+    known: BTreeMap<String, Known>,
+    /// How often in a row its first case could not be asked for, and since when.
+    stumbles: Option<(u32, Span)>,
+}
+
+/// Decides for one source. Spans are looks at the counter of elapsed time.
+pub struct Planner {
+    source: Arc<str>,
+    lists: Vec<List>,
+    cadence: Cadence,
+    pace: Pace,
+    breaker: Breaker,
+    skew: Skew,
+    deadlines: BTreeSet<(Instant, usize, String)>,
+    tries: u32,
+    not_before: Span,
+    failed: Option<Failure>,
+    stuck: bool,
+    good: Span,
+    renew: bool,
+    renewed: Option<Span>,
+    access_until: Option<Instant>,
+    lost: Vec<(String, Span)>,
+}
+
+impl std::fmt::Debug for Planner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Planner")
+            .field("source", &self.source)
+            .field("tries", &self.tries)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Planner {
+    /// One that goes on where `kept` says, by the names of lists; a list that is not in it begins `look_back` before
+    /// `now`.
+    pub fn new(
+        source: Arc<str>,
+        feeds: &[Feed],
+        mut kept: BTreeMap<String, Kept>,
+        look_back: Span,
+        cadence: Cadence,
+        pace: Pace,
+        (now, elapsed): (Instant, Span),
+    ) -> Planner {
+        let lists = feeds.iter().map(|feed| {
+            let fresh = || Kept { cursor: Cursor::new(now - look_back), wants: Vec::new() };
+            let kept = kept.remove(&feed.name).unwrap_or_else(fresh);
+            List { feed: feed.clone(), kept, due: elapsed, known: BTreeMap::new(), stumbles: None }
+        });
+        Planner {
+            source,
+            lists: lists.collect(),
+            cadence,
+            pace,
+            breaker: Breaker::default(),
+            skew: Skew::default(),
+            deadlines: BTreeSet::new(),
+            tries: 0,
+            not_before: elapsed,
+            failed: None,
+            stuck: false,
+            good: elapsed,
+            renew: false,
+            renewed: None,
+            access_until: None,
+            lost: Vec::new(),
+        }
+    }
+
+    /// Until when the token is good.
+    pub fn token_until(&mut self, until: Option<Instant>) {
+        self.access_until = until;
+    }
+
+    /// Their time when ours is `now`.
+    pub fn theirs(&self, now: Instant) -> Instant {
+        self.skew.theirs(now)
+    }
+
+    /// An answer said what time it was.
+    pub fn date(&mut self, said: Instant, now: Instant) {
+        self.skew.note(said, now);
+    }
+
+    /// What to do now. `app` is the budget that this source shares with others of its app.
+    pub fn next(&mut self, now: Instant, elapsed: Span, app: &mut Pace) -> Next {
+        let wait = self.not_before.less(elapsed).max(self.breaker.wait(elapsed).unwrap_or(Span::ZERO));
+        if !wait.is_zero() {
+            return Next::Wait(wait);
+        }
+        let theirs = self.skew.theirs(now);
+        let ends = self.access_until.is_some_and(|until| theirs + REFRESH_BEFORE >= until);
+        let again = self.renewed.is_none_or(|at| elapsed.less(at) > RENEWED);
+        if self.renew || (ends && again) {
+            return Next::Renew;
+        }
+        let deadline = self.deadline(now);
+        let round = self.cadence.wait(now, deadline);
+        let Some(call) = self.choose(theirs, elapsed, round) else {
+            let due = self.lists.iter().map(|l| l.due.less(elapsed)).min().unwrap_or(round);
+            return Next::Wait(due.max(Span::from_millis(100)));
+        };
+        match self.pace.take(elapsed).and_then(|()| app.take(elapsed)) {
+            Ok(()) => Next::Ask(call),
+            Err(wait) => Next::Wait(wait),
+        }
+    }
+
+    fn choose(&mut self, theirs: Instant, elapsed: Span, round: Span) -> Option<Call> {
+        for list in self.lists.iter_mut().filter(|l| l.due <= elapsed) {
+            if list.kept.wants.is_empty() && !list.kept.cursor.is_walking() {
+                if let Some(lost) = list.kept.cursor.open(&list.feed.rules, theirs) {
+                    self.lost.push((list.feed.name.clone(), lost));
+                }
+                if !list.kept.cursor.is_walking() {
+                    list.due = elapsed + round.times(list.feed.rounds.into());
+                }
+            }
+        }
+        let ready = self.lists.iter().enumerate().filter(|(_, list)| {
+            list.due <= elapsed && (list.kept.cursor.is_walking() || !list.kept.wants.is_empty())
+        });
+        let rank = |list: &List| match list.kept.wants.is_empty() {
+            // A case that cannot be asked for does not keep the others waiting.
+            false if list.stumbles.is_some_and(|(count, _)| count >= FEW) => u8::MAX,
+            false => 0,
+            true if theirs.since(list.kept.cursor.through()) > BEHIND + list.feed.rules.lag => u8::MAX,
+            true => list.feed.rank,
+        };
+        let (feed, list) = ready.min_by_key(|(place, list)| (rank(list), list.due, *place))?;
+        let what = match list.kept.wants.first() {
+            Some(want) => What::Case(want.clone()),
+            None => What::Page(list.kept.cursor.ask(&list.feed.rules)?),
+        };
+        Some(Call { feed, what })
+    }
+
+    /// An answer was read: what to keep. Nothing has changed until [`Planner::kept`].
+    ///
+    /// # Errors
+    /// It does not fit what was asked: to be told to [`Planner::failed`].
+    pub fn took(&self, call: &Call, page: Page) -> Result<Step, Failure> {
+        let unknown = || Failure::new(Class::Parameter, "no_list");
+        let list = self.lists.get(call.feed).ok_or_else(unknown)?;
+        let Page { items, rejects, facts } = page;
+        let rows = items.len() + rejects.len();
+        let mut step = Step {
+            feed: call.feed,
+            kept: list.kept.clone(),
+            observations: Vec::new(),
+            rejects,
+            rows,
+            odd: BTreeSet::new(),
+            news: Vec::new(),
+        };
+        match &call.what {
+            What::Page(_) => {
+                step.kept.cursor = list.kept.cursor.took(&list.feed.rules, facts)?;
+                for item in items {
+                    let known = list.known.get(&item.id);
+                    // Never back (`platforms` 10.1, 6), and nothing twice.
+                    if known.is_some_and(|k| k.digest == item.digest || k.modified > item.modified) {
+                        continue;
+                    }
+                    step.kept.wants.extend(item.want);
+                    step.observations.extend(item.observations);
+                    step.odd.extend(item.odd);
+                    let known =
+                        Known { digest: item.digest, modified: item.modified, deadline: item.deadline };
+                    step.news.push(News { id: item.id, known });
+                }
+            }
+            What::Case(want) => {
+                step.kept.wants.retain(|w| w != want);
+                for item in items {
+                    step.observations.extend(item.observations);
+                    step.odd.extend(item.odd);
+                    // What the list says of it stays what the list is compared with.
+                    let known = list.known.get(&item.id);
+                    let digest = known.map_or(item.digest, |k| k.digest);
+                    let known = Known { digest, modified: item.modified, deadline: item.deadline };
+                    step.news.push(News { id: item.id, known });
+                }
+            }
+        }
+        Ok(step)
+    }
+
+    /// The step is kept.
+    pub fn kept(&mut self, step: Step, now: Instant, elapsed: Span) {
+        self.answered(elapsed);
+        let Some(list) = self.lists.get_mut(step.feed) else { return };
+        list.kept = step.kept;
+        list.stumbles = None;
+        for News { id, known } in step.news {
+            let before = list.known.insert(id.clone(), known);
+            if let Some(at) = before.and_then(|k| k.deadline) {
+                self.deadlines.remove(&(at, step.feed, id.clone()));
+            }
+            if let Some(at) = known.deadline.filter(|at| *at > now) {
+                self.deadlines.insert((at, step.feed, id));
+            }
+        }
+        while self.deadlines.len() > DEADLINES {
+            self.deadlines.pop_last();
+        }
+        if list.known.len() > SEEN {
+            // What lies before the next window is not shown again.
+            let from = list.kept.cursor.through() - list.feed.rules.overlap;
+            list.known.retain(|_, known| known.modified >= from);
+            if list.known.len() > SEEN {
+                list.known.clear();
+            }
+        }
+        if list.kept.wants.is_empty() && !list.kept.cursor.is_walking() {
+            self.settle(step.feed, now, elapsed);
+        }
+    }
+
+    /// A window was walked: when the list is due again.
+    fn settle(&mut self, feed: usize, now: Instant, elapsed: Span) {
+        let deadline = self.deadline(now);
+        let round = self.cadence.wait(now, deadline);
+        let theirs = self.skew.theirs(now);
+        let Some(list) = self.lists.get_mut(feed) else { return };
+        let rest = theirs.since(list.kept.cursor.through()).less(list.feed.rules.lag);
+        // What is behind is caught up with at once, after those that are due.
+        list.due = match rest > round.times(list.feed.rounds.into()) + Span::from_secs(1) {
+            true => elapsed,
+            false => elapsed + round.times(list.feed.rounds.into()),
+        };
+    }
+
+    /// The platform has answered in earnest.
+    fn answered(&mut self, elapsed: Span) {
+        self.breaker.fine();
+        (self.tries, self.failed, self.stuck, self.good) = (0, None, false, elapsed);
+    }
+
+    /// A request failed. A case that cannot be asked for is left out in the end: its list goes on.
+    pub fn failed(&mut self, call: Option<&Call>, failure: Failure, elapsed: Span, app: &mut Pace) {
+        self.tries += 1;
+        let jitter = self.jitter(elapsed);
+        let failure = self.doubted(failure);
+        if let Some(Call { feed, what: What::Case(want) }) = call
+            && self.stumbled(*feed, want, failure.class, elapsed)
+        {
+            self.not_before = elapsed + self.back_off(jitter);
+            return;
+        }
+        let wait = failure.wait.unwrap_or(Span::ZERO).max(self.back_off(jitter));
+        self.not_before = elapsed + wait;
+        let reaction = failure.class.reaction();
+        match reaction {
+            Reaction::SlowDown => {
+                self.pace.throttled(elapsed);
+                app.throttled(elapsed);
+            }
+            Reaction::Again => self.breaker.failed(elapsed, jitter),
+            Reaction::SetClock if self.tries < FEW => self.skew.believe_last(),
+            Reaction::FewTimes if self.tries < FEW => {}
+            Reaction::Refresh if self.renewed.is_none_or(|at| elapsed.less(at) > RENEWED) => {
+                self.renew = true;
+                self.not_before = elapsed;
+            }
+            Reaction::SetClock
+            | Reaction::FewTimes
+            | Reaction::Refresh
+            | Reaction::Merchant
+            | Reaction::Operator => self.stick(elapsed, jitter),
+        }
+        self.failed = Some(failure);
+    }
+
+    /// A parameter that is refused while their clock is far from ours is our time: not every platform has a code for that.
+    fn doubted(&self, failure: Failure) -> Failure {
+        match failure.class == Class::Parameter && self.skew.is_doubtful() {
+            true => Failure { class: Class::Clock, ..failure },
+            false => failure,
+        }
+    }
+
+    /// A case could not be asked for. One that is of no use is left out: at once after a few refusals of it, and after
+    /// more where everything else is answered. Whether that is all there is to do now.
+    fn stumbled(&mut self, feed: usize, want: &Want, class: Class, elapsed: Span) -> bool {
+        let hopeless = matches!(class, Class::Parameter | Class::Malformed | Class::Unseen);
+        let others = matches!(class, Class::Transient);
+        let Some(list) = self.lists.get_mut(feed).filter(|_| hopeless || others) else { return false };
+        let (count, since) = list.stumbles.unwrap_or((0, elapsed));
+        list.stumbles = Some((count + 1, since));
+        let over = if hopeless { count + 1 >= FEW } else { count + 1 >= MANY && self.good > since };
+        if over {
+            list.kept.wants.retain(|w| w != want);
+            (list.stumbles, self.tries) = (None, 0);
+        }
+        over || hopeless
+    }
+
+    /// There are other tokens, good until `until`.
+    pub fn renewed(&mut self, until: Option<Instant>, elapsed: Span) {
+        (self.renew, self.renewed, self.access_until) = (false, Some(elapsed), until);
+        self.not_before = elapsed;
+    }
+
+    /// There are none. What can be tried again is; else the merchant has to authorise, and what is asked meanwhile is
+    /// asked with the old ones.
+    pub fn not_renewed(&mut self, failure: Failure, elapsed: Span) {
+        self.tries += 1;
+        let jitter = self.jitter(elapsed);
+        self.not_before = elapsed + self.back_off(jitter).max(failure.wait.unwrap_or(Span::ZERO));
+        let transient = matches!(failure.class, Class::Transient | Class::Throttled);
+        if !transient || self.tries >= 10 {
+            (self.renew, self.renewed) = (false, Some(elapsed));
+            self.stick(elapsed, jitter);
+        }
+        self.failed = Some(failure);
+    }
+
+    fn stick(&mut self, elapsed: Span, jitter: u64) {
+        let spread = Span::from_secs(i64::try_from(jitter % 30).unwrap_or(0));
+        self.stuck = true;
+        self.not_before = self.not_before.max(elapsed + STUCK + spread);
+        // The next try is one of few again.
+        self.tries = FEW - 1;
+    }
+
+    fn back_off(&self, jitter: u64) -> Span {
+        let base = FIRST_WAIT.times(1 << self.tries.saturating_sub(1).min(10)).min(LONGEST_WAIT);
+        let percent = 50 + i64::try_from(jitter % 101).unwrap_or(0);
+        Span::from_millis(base.as_millis() * percent / 100)
+    }
+
+    fn jitter(&self, elapsed: Span) -> u64 {
+        let moment = u64::try_from(elapsed.as_millis()).unwrap_or(0);
+        combine(hash64(self.source.as_bytes()), combine(moment, self.tries.into())) >> 7
+    }
+
+    /// The next deadline of anything seen.
+    fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        while self.deadlines.first().is_some_and(|(at, _, _)| *at <= now) {
+            self.deadlines.pop_first();
+        }
+        self.deadlines.first().map(|(at, _, _)| *at)
+    }
+
+    /// Why the source cannot be read, for people; `None` while it can (5.5: after three rounds or a minute, whichever is
+    /// longer; at once where somebody has to act).
+    pub fn blind(&self, elapsed: Span) -> Option<String> {
+        let failure = self.failed.as_ref()?;
+        let late = elapsed.less(self.good) > self.cadence.every.times(3).max(Span::from_secs(60));
+        (self.stuck || late).then(|| format!("{}:{} [{failure}]", self.source, failure.class.remedy()))
+    }
+
+    /// How far their clock is from ours, for people, where that is worth telling.
+    pub fn skewed(&self) -> Option<String> {
+        let seconds = self.skew.millis() / 1000;
+        self.skew.is_told().then(|| {
+            format!("{}:时钟相差 {seconds} 秒 / its clock differs from ours by {seconds} s", self.source)
+        })
+    }
+
+    /// How far their clock is from ours, in ms.
+    pub fn skew_millis(&self) -> i64 {
+        self.skew.millis()
+    }
+
+    /// Since the last answer in earnest.
+    pub fn age(&self, elapsed: Span) -> Span {
+        elapsed.less(self.good)
+    }
+
+    /// The list at a place.
+    pub fn feed(&self, place: usize) -> Option<&Feed> {
+        self.lists.get(place).map(|list| &list.feed)
+    }
+
+    /// Lists that were not read for longer than the platform remembers, and how much time is missing. Each is told once.
+    pub fn lost(&mut self) -> Vec<(String, Span)> {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// How far every list was read, the one furthest behind.
+    pub fn through(&self) -> Option<Instant> {
+        self.lists.iter().map(|list| list.kept.cursor.through()).min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! How a list is read to its end without losing a row: windows that lie in the past, walked in an order in which rows
+//! that leave while we read cannot take others with them (`platforms` 10.1, 10.2).
+//!
+//! A [`Cursor`] is a value: it says what to ask next, and what it becomes once the answer is kept. Whoever drives it
+//! keeps the rows of a page and the next cursor in one commit, so a crash repeats a page at worst.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::time::{Instant, Span};
+use crate::sources::poll::{Class, Failure};
+
+/// What is known of a list (`platforms` 1.2). All of it can be configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// A window ends so long before now.
+    pub lag: Span,
+    /// It begins so long before the end of the one before: rows become visible late.
+    pub overlap: Span,
+    /// It is no longer than this.
+    pub longest: Span,
+    /// What is older cannot be read at all.
+    pub history: Span,
+    /// Rows a page.
+    pub page_size: u32,
+    /// The number of the first page.
+    pub first_page: u32,
+    /// How it is walked.
+    pub walk: Walk,
+}
+
+/// The walks that lose nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// By page numbers, from the last page to the first, in either order of rows.
+    LastToFirst,
+    /// By the time of the last row, rows in ascending order of their changes: the window begins there anew.
+    Keyset,
+}
+
+/// A window of more pages is halved.
+const DEEPEST: u64 = 50;
+/// A shorter one is not.
+const SHORTEST: Span = Span::from_secs(60);
+/// A window whose count grew while it was read is read again so often at most; the overlap brings the rest.
+const AGAIN: u8 = 2;
+
+/// How far a list has been read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Everything that was changed before is kept.
+    through: Instant,
+    /// The window being walked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    window: Option<Window>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Window {
+    /// Its bounds, both included.
+    from: Instant,
+    to: Instant,
+    /// Where the walk ends: later than `to` when a window was halved.
+    goal: Instant,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stage {
+    /// The first page, with the count of rows.
+    Count,
+    /// Page `page`, counted from one, of a window of `total` rows, read for the `again`th time.
+    Down { page: u64, total: u64, again: u8 },
+    /// Page `page`, counted from one, of what was changed at or after the beginning.
+    Up { page: u64 },
+}
+
+/// What to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Rows changed from here …
+    pub from: Instant,
+    /// … to here, both included.
+    pub to: Instant,
+    /// The page as the platform counts them.
+    pub page: u32,
+    /// Rows a page.
+    pub size: u32,
+    /// Whether the count of all rows is wanted.
+    pub count: bool,
+}
+
+/// What an answer says, beside its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// How many rows the page has, those that cannot be used included.
+    pub rows: u64,
+    /// The count of all rows, where it was asked for.
+    pub total: Option<u64>,
+    /// The last row's change, where rows come in ascending order.
+    pub last: Option<Instant>,
+}
+
+impl Cursor {
+    /// One that begins to read at `from`.
+    pub fn new(from: Instant) -> Cursor {
+        Cursor { through: from, window: None }
+    }
+
+    /// Everything that was changed before is kept.
+    pub fn through(&self) -> Instant {
+        self.through
+    }
+
+    /// Whether a window is being walked.
+    pub fn is_walking(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// Opens the next window, if there is something to read at `now` and none is open. Answers how much time can no
+    /// longer be read, where the list was not read for longer than it remembers.
+    pub fn open(&mut self, rules: &Rules, now: Instant) -> Option<Span> {
+        let end = now - rules.lag;
+        if self.window.is_some() || end <= self.through {
+            return None;
+        }
+        let oldest = now - rules.history + SHORTEST;
+        let lost = oldest.since(self.through);
+        if !lost.is_zero() {
+            self.through = oldest;
+        }
+        let from = (self.through - rules.overlap).max(oldest);
+        let to = end.min(from + rules.longest);
+        // The overlap may be as long as the longest window: it gives way then.
+        let from = if to <= self.through { self.through } else { from };
+        let to = end.min(from + rules.longest);
+        let stage = match rules.walk {
+            Walk::LastToFirst => Stage::Count,
+            Walk::Keyset => Stage::Up { page: 1 },
+        };
+        self.window = Some(Window { from, to, goal: to, stage });
+        (!lost.is_zero()).then_some(lost)
+    }
+
+    /// What to ask next; `None` while no window is open.
+    pub fn ask(&self, rules: &Rules) -> Option<Ask> {
+        let window = self.window.as_ref()?;
+        let (page, count) = match window.stage {
+            Stage::Count => (1, true),
+            // The first page comes last, and says whether rows have come to light meanwhile.
+            Stage::Down { page, .. } => (page, page == 1),
+            Stage::Up { page } => (page, false),
+        };
+        let page = u32::try_from(page - 1).unwrap_or(u32::MAX).saturating_add(rules.first_page);
+        Some(Ask { from: window.from, to: window.to, page, size: rules.page_size, count })
+    }
+
+    /// What becomes of it once an answer is kept: the cursor to keep with its rows.
+    ///
+    /// # Errors
+    /// [`Class::Malformed`]: a count was asked for and is missing, or a page ends nowhere.
+    pub fn took(&self, rules: &Rules, facts: Facts) -> Result<Cursor, Failure> {
+        let malformed = |code: &str| Failure::new(Class::Malformed, code);
+        let Some(window) = self.window.clone() else { return Err(malformed("no_window")) };
+        let size = u64::from(rules.page_size.max(1));
+        let pages = |total: u64| total.div_ceil(size);
+        let stage = match window.stage {
+            Stage::Count => {
+                let total = facts.total.ok_or_else(|| malformed("no_total"))?;
+                match pages(total) {
+                    // Counted and read in one answer: nothing can have come between.
+                    0 | 1 => return Ok(self.over(window)),
+                    many if many > DEEPEST && window.to.since(window.from) > SHORTEST => {
+                        return Ok(self.halved(window));
+                    }
+                    many => Stage::Down { page: many, total, again: 0 },
+                }
+            }
+            Stage::Down { page: 1, total, again } => {
+                let now = facts.total.ok_or_else(|| malformed("no_total"))?;
+                if now <= total || again >= AGAIN {
+                    return Ok(self.over(window));
+                }
+                Stage::Down { page: pages(now).max(1), total: now, again: again + 1 }
+            }
+            Stage::Down { page, total, again } => Stage::Down { page: page - 1, total, again },
+            Stage::Up { .. } if facts.rows < size => return Ok(self.over(window)),
+            Stage::Up { page } => {
+                let last = facts.last.ok_or_else(|| malformed("no_last"))?;
+                if last > window.to {
+                    return Err(malformed("beyond_window"));
+                }
+                let mut window = window;
+                let stage =
+                    if last > window.from { Stage::Up { page: 1 } } else { Stage::Up { page: page + 1 } };
+                window.from = window.from.max(last);
+                return Ok(self.on(Window { stage, ..window }));
+            }
+        };
+        Ok(self.on(Window { stage, ..window }))
+    }
+
+    fn on(&self, window: Window) -> Cursor {
+        Cursor { through: self.through, window: Some(window) }
+    }
+
+    /// The window was read to its end.
+    fn over(&self, window: Window) -> Cursor {
+        let through = self.through.max(window.to);
+        if window.to >= window.goal {
+            return Cursor { through, window: None };
+        }
+        // The next part of one that was halved.
+        let length = window.to.since(window.from).max(SHORTEST);
+        let (from, to) = (window.to, (window.to + length).min(window.goal));
+        let next = Window { from, to, goal: window.goal, stage: Stage::Count };
+        Cursor { through, window: Some(next) }
+    }
+
+    fn halved(&self, window: Window) -> Cursor {
+        let half = Span::from_secs(window.to.since(window.from).as_secs() / 2).max(SHORTEST);
+        self.on(Window { to: window.from + half, stage: Stage::Count, ..window })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! The walks against a platform whose rows move while they are read: `platforms` 10.2 as a test.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const START: Instant = Instant::from_secs(1_767_600_000);
+
+fn rules(walk: Walk) -> Rules {
+    Rules {
+        lag: Span::from_minutes(3),
+        overlap: Span::from_minutes(5),
+        longest: Span::from_minutes(30),
+        history: Span::DAY.times(90),
+        page_size: 100,
+        first_page: 1,
+        walk,
+    }
+}
+
+fn at(s: i64) -> Instant {
+    START + Span::from_secs(s)
+}
+
+/// A list that pages as badly as the real ones.
+struct List {
+    /// When each row was changed last.
+    rows: BTreeMap<u32, Instant>,
+    descending: bool,
+}
+
+impl List {
+    fn page(&self, ask: Ask, first_page: u32) -> (Vec<u32>, Facts) {
+        let mut found: Vec<(Instant, u32)> = self
+            .rows
+            .iter()
+            .filter(|(_, at)| ask.from <= **at && **at <= ask.to)
+            .map(|(id, at)| (*at, *id))
+            .collect();
+        found.sort_unstable();
+        if self.descending {
+            found.reverse();
+        }
+        let total = found.len() as u64;
+        let skip = ((ask.page - first_page) * ask.size) as usize;
+        let rows: Vec<_> = found.into_iter().skip(skip).take(ask.size as usize).collect();
+        let last = rows.last().map(|(at, _)| *at);
+        let facts = Facts { rows: rows.len() as u64, total: ask.count.then_some(total), last };
+        (rows.into_iter().map(|(_, id)| id).collect(), facts)
+    }
+}
+
+/// Reads one window while `moved` rows change between two pages. Answers what was never seen although it did not
+/// change, and how many requests it took.
+fn lost(walk: Walk, descending: bool, count: u32, spread: i64, moved: u32, seed: u64) -> (Vec<u32>, u32) {
+    let rules = rules(walk);
+    let mut dice = seed;
+    let mut roll = move |n: u64| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (dice >> 33) % n
+    };
+    let window = 20 * 60;
+    let rows = (0..count).map(|id| (id, at(window - 1 - roll(spread as u64) as i64))).collect();
+    let mut list = List { rows, descending };
+    let mut cursor = Cursor::new(at(0) + rules.overlap);
+    assert_eq!(cursor.open(&rules, at(window) + rules.lag), None);
+    let (mut seen, mut touched, mut requests) = (BTreeSet::new(), BTreeSet::new(), 0);
+    while let Some(ask) = cursor.ask(&rules) {
+        let (ids, facts) = list.page(ask, rules.first_page);
+        seen.extend(ids);
+        requests += 1;
+        assert!(requests < 1000, "it comes to an end");
+        cursor = cursor.took(&rules, facts).unwrap();
+        for _ in 0..moved {
+            let id = roll(u64::from(count)) as u32;
+            list.rows.insert(id, at(window + 300 + i64::from(requests)));
+            touched.insert(id);
+        }
+    }
+    assert_eq!(cursor.through(), at(window));
+    ((0..count).filter(|id| !seen.contains(id) && !touched.contains(id)).collect(), requests)
+}
+
+/// 450 rows, 100 a page, 8 of them changed between two pages, 200 times each.
+#[test]
+fn the_walks_lose_nothing() {
+    for seed in 0..200 {
+        for (walk, descending) in
+            [(Walk::LastToFirst, true), (Walk::LastToFirst, false), (Walk::Keyset, false)]
+        {
+            let (lost, requests) = lost(walk, descending, 450, 900, 8, seed);
+            assert_eq!(lost, [0; 0], "{walk:?} descending {descending} seed {seed}");
+            assert!(requests <= 6, "{requests}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_lost_whatever_moves(
+        (walk, descending) in prop::sample::select(vec![
+            (Walk::LastToFirst, true), (Walk::LastToFirst, false), (Walk::Keyset, false),
+        ]),
+        count in 1u32..700,
+        spread in 1i64..1190,
+        moved in 0u32..40,
+        seed: u64,
+    ) {
+        // Rows of one instant move from page to page under any walk by times; what is left of that, the overlap brings.
+        let moved = if walk == Walk::Keyset && spread < 400 { 0 } else { moved };
+        prop_assert_eq!(lost(walk, descending, count, spread, moved, seed).0, [0; 0]);
+    }
+}
+
+/// Walks a quiet list to its end and answers the requests: (from, to, page, count) in seconds after the start.
+fn walked(cursor: &mut Cursor, rules: &Rules, list: &List) -> Vec<(i64, i64, u32, bool)> {
+    let secs = |at: Instant| at.as_secs() - START.as_secs();
+    let mut asked = Vec::new();
+    while let Some(ask) = cursor.ask(rules) {
+        asked.push((secs(ask.from), secs(ask.to), ask.page, ask.count));
+        *cursor = cursor.took(rules, list.page(ask, rules.first_page).1).unwrap();
+    }
+    asked
+}
+
+#[test]
+fn windows_are_closed_in_the_past_overlap_and_have_an_end() {
+    let rules = rules(Walk::LastToFirst);
+    let empty = List { rows: BTreeMap::new(), descending: true };
+    let mut cursor = Cursor::new(at(0));
+    // Nothing to read before the lag is over.
+    assert_eq!((cursor.open(&rules, at(180)), cursor.is_walking()), (None, false));
+    for (now, want) in [
+        (240, (-300, 60, 1, true)),
+        (300, (-240, 120, 1, true)),
+        // After two hours: half an hour at once.
+        (7500, (-180, 1620, 1, true)),
+        (7500, (1320, 3120, 1, true)),
+        (7500, (2820, 4620, 1, true)),
+    ] {
+        cursor.open(&rules, at(now));
+        assert_eq!(walked(&mut cursor, &rules, &empty), [want], "one request for an empty window");
+    }
+}
+
+#[test]
+fn what_is_too_old_to_be_read_is_said() {
+    let rules = Rules { history: Span::DAY, ..rules(Walk::LastToFirst) };
+    let mut cursor = Cursor::new(at(0));
+    let now = at(3 * 86_400);
+    let gone = cursor.open(&rules, now);
+    assert_eq!(gone, Some(Span::DAY.times(2) + SHORTEST));
+    let ask = cursor.ask(&rules).unwrap();
+    assert!(ask.from >= now - rules.history && ask.from < ask.to);
+}
+
+#[test]
+fn an_overlap_as_long_as_a_window_does_not_stand_still() {
+    let rules = Rules { longest: Span::from_minutes(5), ..rules(Walk::LastToFirst) };
+    let mut cursor = Cursor::new(at(0));
+    for round in 1..=4 {
+        cursor.open(&rules, at(7200));
+        walked(&mut cursor, &rules, &List { rows: BTreeMap::new(), descending: true });
+        assert_eq!(cursor.through(), at(round * 300));
+    }
+}
+
+#[test]
+fn pages_are_read_from_the_last_to_the_first_and_the_first_once_more() {
+    let rules = rules(Walk::LastToFirst);
+    let rows = (0..250).map(|id| (id, at(id.into()))).collect();
+    let mut cursor = Cursor::new(at(0));
+    cursor.open(&rules, at(600));
+    let asked = walked(&mut cursor, &rules, &List { rows, descending: true });
+    let window = |page, count| (-300, 420, page, count);
+    assert_eq!(asked, [window(1, true), window(3, false), window(2, false), window(1, true)]);
+    // One page is one request.
+    let rows = (0..100).map(|id| (id, at(500))).collect();
+    cursor.open(&rules, at(720));
+    assert_eq!(walked(&mut cursor, &rules, &List { rows, descending: true }).len(), 1);
+}
+
+#[test]
+fn rows_that_come_to_light_meanwhile_are_read() {
+    let rules = rules(Walk::LastToFirst);
+    let mut list = List { rows: (0..250).map(|id| (id, at(id.into()))).collect(), descending: true };
+    let mut cursor = Cursor::new(at(0));
+    cursor.open(&rules, at(600));
+    let (mut seen, mut requests) = (BTreeSet::new(), 0);
+    while let Some(ask) = cursor.ask(&rules) {
+        let (ids, facts) = list.page(ask, 1);
+        seen.extend(ids);
+        requests += 1;
+        cursor = cursor.took(&rules, facts).unwrap();
+        if requests == 2 {
+            list.rows.extend((1000..1060).map(|id| (id, at(3))));
+        }
+    }
+    assert_eq!((seen.len(), requests), (310, 8));
+}
+
+#[test]
+fn a_window_of_too_many_pages_is_halved() {
+    let rules = rules(Walk::LastToFirst);
+    let rows: BTreeMap<u32, Instant> = (0..12_000).map(|id| (id, at(i64::from(id) / 8))).collect();
+    let list = List { rows, descending: true };
+    let mut cursor = Cursor::new(at(0));
+    cursor.open(&rules, at(1680));
+    let (mut seen, mut asked) = (BTreeSet::new(), 0);
+    while let Some(ask) = cursor.ask(&rules) {
+        let (ids, facts) = list.page(ask, 1);
+        seen.extend(ids);
+        assert!(ask.page <= DEEPEST as u32);
+        asked += 1;
+        cursor = cursor.took(&rules, facts).unwrap();
+    }
+    assert_eq!((seen.len(), cursor.through()), (12_000, at(1500)));
+    assert!(asked <= 130, "{asked}");
+}
+
+#[test]
+fn a_page_full_of_one_instant_is_stepped_over() {
+    let rules = rules(Walk::Keyset);
+    let mut rows: BTreeMap<u32, Instant> = (0..350).map(|id| (id, at(10))).collect();
+    rows.extend((350..450).map(|id| (id, at(i64::from(id)))));
+    let list = List { rows, descending: false };
+    let mut cursor = Cursor::new(at(0));
+    cursor.open(&rules, at(900));
+    let mut seen = BTreeSet::new();
+    while let Some(ask) = cursor.ask(&rules) {
+        let (ids, facts) = list.page(ask, 1);
+        seen.extend(ids);
+        cursor = cursor.took(&rules, facts).unwrap();
+    }
+    assert_eq!(seen.len(), 450);
+}
+
+#[test]
+fn a_missing_count_is_a_fault_and_not_an_empty_page() {
+    let rules = rules(Walk::LastToFirst);
+    let mut cursor = Cursor::new(at(0));
+    cursor.open(&rules, at(600));
+    let told = cursor.took(&rules, Facts::default()).map_err(|f| f.to_string());
+    assert_eq!(told, Err("malformed (no_total)".to_owned()));
+}
+
+#[test]
+fn a_cursor_reads_back_in_the_middle_of_a_walk() {
+    let rules = rules(Walk::LastToFirst);
+    let mut cursor = Cursor::new(at(0));
+    cursor.open(&rules, at(600));
+    let facts = Facts { rows: 100, total: Some(250), last: None };
+    let cursor = cursor.took(&rules, facts).unwrap();
+    let text = serde_json::to_string(&cursor).unwrap();
+    assert_eq!(serde_json::from_str::<Cursor>(&text).unwrap(), cursor, "{text}");
+}
