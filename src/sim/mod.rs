@@ -39,6 +39,7 @@ pub mod invariants;
 pub mod kept;
 pub mod land;
 mod outside;
+pub mod platforms;
 mod profile;
 mod provider;
 pub mod random;

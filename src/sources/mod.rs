@@ -5,6 +5,8 @@
 
 pub mod history;
 pub mod http;
+mod loose;
+pub mod pinduoduo;
 pub mod platform;
 pub mod poll;
 pub mod sign;
