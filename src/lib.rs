@@ -7,7 +7,7 @@
 //! 1. [`core`]: the pure desk engine, from calendars and clocks to duty. No I/O, no wall clock, no randomness, no async.
 //! 2. [`config`]: files and environment become typed settings, with every problem told at once.
 //!    [`wire`]: what adapters share on their way out: HTTP clients, secrets.
-//! 3. [`sources`]: adapters, what the world says as observations; so far recorded histories, and how requests to platforms are signed.
+//! 3. [`sources`]: adapters, what the world says as observations; recorded histories, and platforms that are polled.
 //! 4. [`channels`], [`store`], [`telemetry`]: adapters, how messages leave, where a desk is kept, what is measured.
 //! 5. [`daemon`]: workers, what drives a desk in real time.
 //! 6. [`console`]: what people and other systems see over HTTP.

@@ -24,6 +24,7 @@ use crate::core::model::{ChannelClass, Symbols};
 use crate::core::problem::{KeyPath, Problems, Step};
 use crate::core::time::Instant;
 use crate::daemon::intake::WatchConfig;
+use crate::sources::SourceConfig;
 use crate::sources::history::import::ImportConfig;
 use crate::store::StoreConfig;
 use crate::telemetry::LogConfig;
@@ -73,6 +74,9 @@ pub struct Settings {
     /// The texts of messages (消息模板).
     #[serde(default)]
     pub templates: TemplatesConfig,
+    /// Shops whose platforms are polled (店铺).
+    #[serde(default)]
+    pub sources: BTreeMap<String, SourceConfig>,
     /// A folder whose files are read as they come.
     #[serde(default)]
     pub watch: WatchConfig,
@@ -161,6 +165,7 @@ pub struct Checked {
 struct Folders {
     holidays: BTreeMap<String, PathBuf>,
     channels: BTreeMap<String, PathBuf>,
+    sources: BTreeMap<String, PathBuf>,
     watch: PathBuf,
     store: PathBuf,
     templates: PathBuf,
@@ -187,6 +192,7 @@ impl Folders {
         Folders {
             holidays: of_each("holidays", "ics", &mut settings.iter().flat_map(|s| s.holidays.keys())),
             channels: of_each("channels", "", &mut settings.iter().flat_map(|s| s.channels.keys())),
+            sources: of_each("sources", "", &mut settings.iter().flat_map(|s| s.sources.keys())),
             watch: folder(&["watch", "folder"]),
             store: folder(&["store", "sqlite", "path"]),
             templates: folder(&["templates", "folder"]),
@@ -203,6 +209,9 @@ impl Folders {
     fn rebase(&self, settings: &mut Settings) {
         for (name, channel) in &mut settings.channels {
             channel.rebase(self.channels.get(name).map(PathBuf::as_path).unwrap_or(Path::new("")));
+        }
+        for (name, source) in &mut settings.sources {
+            source.rebase(self.sources.get(name).map(PathBuf::as_path).unwrap_or(Path::new("")));
         }
         settings.watch.rebase(&self.watch);
         settings.store.rebase(&self.store);
@@ -257,6 +266,7 @@ impl Settings {
                 problems.within(name.as_str(), |problems| channel.check(problems));
             }
         });
+        problems.within("sources", |problems| SourceConfig::check_all(&self.sources, problems));
         problems.within("watch", |problems| self.watch.check(problems));
         problems.within("store", |problems| self.store.check(problems));
         problems.within("templates", |problems| self.templates.check(problems));

@@ -15,6 +15,7 @@ mod medium;
 mod notice;
 pub mod noticed;
 pub mod open;
+pub mod poll;
 pub mod publish;
 pub mod reload;
 #[cfg(test)]
@@ -49,6 +50,7 @@ use dispatch::Dispatch;
 use folder::{Folder, Watched};
 use handle::Handle;
 use jobs::Jobs;
+use poll::{Polls, PollsFollow};
 use publish::{Publish, SharedNow};
 use reload::{Followers, Reloader};
 use supervise::Supervisor;
@@ -133,7 +135,7 @@ impl Daemon {
         let (epoch, revision) = begin_epoch(&*store, &desk, time.read().wall).await?;
         let now = SharedNow::new(time.clone());
         let base_url = ready.settings.alerting.base_url.clone();
-        let ground = Ground { key, epoch, env, clock: now.as_clock(), base_url };
+        let ground = Ground { key, epoch, env: env.clone(), clock: now.as_clock(), base_url };
         let Assembled { blueprint, channels, broken } = assemble(&ready, &ground, revision)?;
         for error in &broken {
             error!(error = %error, "a channel cannot be used; its messages go by others");
@@ -238,6 +240,17 @@ impl Daemon {
             time: time.clone(),
         };
         supervisor.start("intake", STOP_EXTRA, |stop| folder.run(stop));
+        let (polled, polled_in) = watch::channel(Arc::new(ready.settings.sources.clone()));
+        followers.add(Arc::new(PollsFollow { polled, env: env.clone() }));
+        let polls = Polls {
+            polled: polled_in,
+            env,
+            desk: desk.clone(),
+            store: store.clone(),
+            orders: orders.clone(),
+            time: time.clone(),
+        };
+        supervisor.start("poll", STOP_EXTRA, |stop| polls.run(stop));
         // The queue is new and empty, and its owner runs: this cannot wait. It is also said that nothing was refused:
         // what an earlier process said of it may still be open.
         drop(orders.send(Order::Rejected(rejected)).await);

@@ -11,10 +11,11 @@ use crate::core::time::Instant;
 use crate::store::StoreHealth;
 
 /// The troubles that a desk may have been told of, and that are told again after a restart only if they last.
-const FAMILIES: [&str; 8] = [
+const FAMILIES: [&str; 9] = [
     "config.rejected",
     "source.blind",
     "source.malformed",
+    "source.skew",
     "system.backup",
     "system.clock",
     "system.code_guessing",

@@ -1,7 +1,7 @@
 //! What is noticed beside observations, judged over time: guessing (§12.1, S38), pages that cannot be used (5.8), pushed
 //! sources that go silent (5.5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::core::alerting::Signal;
@@ -29,6 +29,15 @@ pub enum Noticed {
         /// Those that could not be used.
         refused: usize,
     },
+    /// How a source is that is polled.
+    Source {
+        /// Its trouble: `source.blind`, `source.skew`.
+        family: &'static str,
+        /// The source.
+        source: Arc<str>,
+        /// What is wrong; `None` when nothing is any more.
+        text: Option<String>,
+    },
 }
 
 /// What of it is remembered. Spans are looks at the counter of elapsed time.
@@ -36,6 +45,8 @@ pub enum Noticed {
 pub(super) struct Watcher {
     guessed: Option<Span>,
     malformed: BTreeMap<Arc<str>, Span>,
+    /// Sources that are polled and cannot be read.
+    blind: BTreeSet<Arc<str>>,
     /// When a source was last heard of, of those that are expected to speak.
     heard: BTreeMap<Arc<str>, Span>,
 }
@@ -54,6 +65,15 @@ impl Watcher {
                 self.guessed = Some(elapsed);
                 let text = "有人在猜测链接或令牌 / somebody guesses links or tokens";
                 troubles.set("system.code_guessing", Some(text), now)
+            }
+            Noticed::Source { family, source, text } => {
+                if family == "source.blind" {
+                    match &text {
+                        Some(_) if self.blind.len() < SOURCES => drop(self.blind.insert(source.clone())),
+                        _ => drop(self.blind.remove(&source)),
+                    }
+                }
+                troubles.set_of(family, &source, text.as_deref(), now)
             }
             Noticed::Page { items, .. } if items < PAGE => None,
             // More than one in twenty.
@@ -109,10 +129,12 @@ impl Watcher {
             let text = (silent > *every).then(|| {
                 format!("{source} 超过 {every} 没有数据 / nothing from {source} for more than {every}")
             });
-            signals.extend(troubles.set_of("source.blind", source, text.as_deref(), now));
+            if text.is_some() || !self.blind.contains(source) {
+                signals.extend(troubles.set_of("source.blind", source, text.as_deref(), now));
+            }
         }
         for source in troubles.sources("source.blind") {
-            if !expected.contains_key(&source) {
+            if !expected.contains_key(&source) && !self.blind.contains(&source) {
                 signals.extend(troubles.set_of("source.blind", &source, None, now));
             }
         }
@@ -156,6 +178,26 @@ mod tests {
             let over = watcher.noticed(fine, &mut troubles, now, elapsed);
             assert_eq!(over.map(|s| s.edge), want.then_some(Edge::Clear), "{refused} of {items}");
         }
+    }
+
+    /// What a poller says of its source stays until it says otherwise.
+    #[test]
+    fn a_polled_source_is_blind_until_it_can_be_read() {
+        let (mut watcher, mut troubles) = (Watcher::default(), Trouble::default());
+        let source: Arc<str> = "flagship".into();
+        let told = |text: Option<&str>| Noticed::Source {
+            family: "source.blind",
+            source: source.clone(),
+            text: text.map(str::to_owned),
+        };
+        let (now, elapsed) = at(0);
+        let first = watcher.noticed(told(Some("接口不可用")), &mut troubles, now, elapsed);
+        assert_eq!(first.map(|s| s.edge), Some(Edge::Firing));
+        for expected in [BTreeMap::new(), BTreeMap::from([(source.clone(), Span::HOUR)])] {
+            assert_eq!(watcher.look(&expected, &mut troubles, at(900).0, at(900).1), []);
+        }
+        let over = watcher.noticed(told(None), &mut troubles, at(901).0, at(901).1);
+        assert_eq!(over.map(|s| s.edge), Some(Edge::Clear));
     }
 
     #[test]

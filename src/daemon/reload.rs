@@ -229,6 +229,11 @@ fn beside(old: &Settings, new: &Settings) -> Vec<String> {
             "[server] 令牌或限制变更,用于新连接 / tokens or limits change, for new connections".to_owned(),
         );
     }
+    for name in old.sources.keys().chain(new.sources.keys()).collect::<BTreeSet<_>>() {
+        if old.sources.get(name) != new.sources.get(name) {
+            lines.push(format!("[sources.{name}] 变更 / changes"));
+        }
+    }
     if old.watch != new.watch || old.import != new.import {
         lines.push("[watch] [import] 变更 / change".to_owned());
     }

@@ -1,8 +1,10 @@
 //! Adapters: what the world says, as observations.
 //!
 //! [`history`] reads recorded histories. Platforms are one file each: [`platform`] says what it offers, [`sign`] signs its
-//! requests, [`poll`] decides what is asked when, [`http`] asks.
+//! requests, [`poll`] decides what is asked when, [`http`] asks. [`config`] is what people write of it, [`tokens`] what a
+//! shop is asked with.
 
+pub mod config;
 pub mod history;
 pub mod http;
 mod loose;
@@ -10,3 +12,6 @@ pub mod pinduoduo;
 pub mod platform;
 pub mod poll;
 pub mod sign;
+pub mod tokens;
+
+pub use config::SourceConfig;

@@ -33,13 +33,14 @@ pub struct Known {
 }
 
 /// The families that the system raises of itself.
-const OWN_FAMILIES: [&str; 10] = [
+const OWN_FAMILIES: [&str; 11] = [
     "channel.degraded",
     "channel.down",
     "config.rejected",
     "delivery.budget",
     "delivery.dead",
     "source.blind",
+    "source.skew",
     "storm",
     "system.clock",
     "system.disk",

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,0 +1,526 @@
+//! Sources that are polled (`[sources]`): requests leave, pages are kept. What to ask and what follows is decided in
+//! `sources::poll`; here are only the waiting, the sending and the commit.
+//!
+//! Invariants:
+//! - one source, one task: nothing else asks with its tokens, so they are renewed once; a source that is dead delays none;
+//! - what a page says and how far its list was read are one commit (I7); a step that says nothing new is kept in memory
+//!   and written now and then: an older cursor reads the same again;
+//! - no answer, and no part of a request, reaches a log.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::config::Ready;
+use crate::core::ids::Secret;
+use crate::core::model::{Observation, Row, Table};
+use crate::core::time::{Instant, Span};
+use crate::daemon::handle::{AskError, Noticed, ObserveAnswer};
+use crate::daemon::reload::Follower;
+use crate::daemon::supervise::blocking;
+use crate::daemon::time::{Reading, TimeSource};
+use crate::daemon::turn::Order;
+use crate::sources::config::SourceConfig;
+use crate::sources::http::{Answer, Request, fetch, source_client};
+use crate::sources::platform::{Platform, Tokens};
+use crate::sources::poll::pace::Pace;
+use crate::sources::poll::{Call, Class, Failure, Kept, Next, Planner, Step, What};
+use crate::sources::tokens;
+use crate::store::{RowQuery, Store};
+use crate::wire::http::ClientConfig;
+
+/// Rows of [`Table::Cursor`] and [`Table::Reject`] that are ours begin with this.
+const PREFIX: &str = "poll/";
+/// What could not be done is tried again after so long.
+const AGAIN: Span = Span::from_secs(5);
+/// What needs somebody is looked at again after so long.
+const LATER: Span = Span::from_secs(60);
+/// A cursor that only moved is written so often.
+const WRITTEN: Span = Span::from_minutes(5);
+/// Nobody sleeps longer without looking at what to tell.
+const LONGEST: Span = Span::from_secs(20);
+/// A platform's time is handed on as evidence so often at most (T2).
+const DATED: Span = Span::from_secs(60);
+
+/// The sources that are configured.
+pub type Polled = Arc<BTreeMap<String, SourceConfig>>;
+
+/// Keeps one task for each source.
+pub struct Polls {
+    /// The sources; a reload changes them.
+    pub polled: watch::Receiver<Polled>,
+    /// The environment, as the config room read it.
+    pub env: Arc<BTreeMap<String, String>>,
+    /// The desk.
+    pub desk: Arc<str>,
+    /// Where cursors are kept.
+    pub store: Arc<dyn Store>,
+    /// The way to the desk's owner.
+    pub orders: mpsc::Sender<Order>,
+    /// Time.
+    pub time: Arc<dyn TimeSource>,
+}
+
+/// Goes by other sources after a reload.
+pub struct PollsFollow {
+    /// Where the tasks learn of it.
+    pub polled: watch::Sender<Polled>,
+    /// The environment, as the config room read it.
+    pub env: Arc<BTreeMap<String, String>>,
+}
+
+impl Follower for PollsFollow {
+    fn prepare(&self, ready: &Ready) -> Result<Box<dyn FnOnce() + Send>, String> {
+        for (name, config) in ready.settings.sources.iter().filter(|(_, c)| c.enabled) {
+            config.platform(name, &self.env).map_err(|e| format!("source {name}: {e}"))?;
+        }
+        let (polled, sources) = (self.polled.clone(), Arc::new(ready.settings.sources.clone()));
+        Ok(Box::new(move || {
+            polled.send_if_modified(|now| {
+                let changed = *now != sources;
+                *now = sources;
+                changed
+            });
+        }))
+    }
+}
+
+impl Polls {
+    /// Polls until it is asked to stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let sources = self.polled.borrow_and_update().clone();
+            let halt = stop.child_token();
+            let apps = budgets(&sources);
+            let mut children = JoinSet::new();
+            let mut names = BTreeMap::new();
+            for (name, config) in sources.iter().filter(|(_, config)| config.enabled) {
+                let Some(app) = apps.get(&config.app()).cloned() else { continue };
+                let source = self.source(name, config, app);
+                let task = children.spawn(source.run(halt.clone()));
+                names.insert(task.id(), name.clone());
+            }
+            let changed = loop {
+                tokio::select! {
+                    () = stop.cancelled() => break false,
+                    changed = self.polled.changed() => break changed.is_ok(),
+                    Some(ended) = children.join_next_with_id() => {
+                        let Err(died) = ended else { continue };
+                        let Some(name) = names.remove(&died.id()) else { continue };
+                        error!(source = %name, "the task of a source died; it begins anew");
+                        let (Some(config), Some(app)) =
+                            (sources.get(&name), sources.get(&name).and_then(|c| apps.get(&c.app())).cloned())
+                        else {
+                            continue;
+                        };
+                        let (source, halt, time) = (self.source(&name, config, app), halt.clone(), self.time.clone());
+                        let task = children.spawn(async move {
+                            tokio::select! {
+                                () = halt.cancelled() => return,
+                                () = time.sleep(LATER) => {}
+                            }
+                            source.run(halt).await;
+                        });
+                        names.insert(task.id(), name);
+                    }
+                }
+            };
+            halt.cancel();
+            while children.join_next().await.is_some() {}
+            if changed {
+                info!("the sources are configured anew");
+            } else {
+                // Nobody is left to say something new.
+                return stop.cancelled().await;
+            }
+        }
+    }
+
+    fn source(&self, name: &str, config: &SourceConfig, app: Arc<Mutex<Pace>>) -> Source {
+        Source {
+            name: name.into(),
+            config: config.clone(),
+            app,
+            env: self.env.clone(),
+            desk: self.desk.clone(),
+            store: self.store.clone(),
+            orders: self.orders.clone(),
+            time: self.time.clone(),
+            told: None,
+            written: BTreeMap::new(),
+            dated: None,
+            unsaved: false,
+        }
+    }
+}
+
+/// One budget for all sources of an app: the least that any of them allows. The lock is held for one question only.
+fn budgets(sources: &BTreeMap<String, SourceConfig>) -> BTreeMap<String, Arc<Mutex<Pace>>> {
+    let mut least = BTreeMap::new();
+    for config in sources.values() {
+        let rate = least.entry(config.app()).or_insert(config.app_per_minute);
+        *rate = (*rate).min(config.app_per_minute);
+    }
+    least.into_iter().map(|(app, rate)| (app, Arc::new(Mutex::new(Pace::new(rate))))).collect()
+}
+
+/// The task of one source.
+struct Source {
+    name: Arc<str>,
+    config: SourceConfig,
+    app: Arc<Mutex<Pace>>,
+    env: Arc<BTreeMap<String, String>>,
+    desk: Arc<str>,
+    store: Arc<dyn Store>,
+    orders: mpsc::Sender<Order>,
+    time: Arc<dyn TimeSource>,
+    /// What was last told of blindness and skew, once anything was: an earlier process may have left them open.
+    told: Option<(bool, bool)>,
+    /// When the cursor of a list was last written.
+    written: BTreeMap<String, Span>,
+    dated: Option<Span>,
+    /// Tokens that could not be written to their file yet.
+    unsaved: bool,
+}
+
+/// What a source works with.
+struct Tools {
+    platform: Box<dyn Platform>,
+    client: reqwest::Client,
+    tokens: Tokens,
+}
+
+/// The desk is gone.
+struct Gone;
+
+impl Source {
+    async fn run(mut self, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            done = self.work() => {
+                if let Err(Gone) = done {
+                    debug!(source = %self.name, "the desk is gone");
+                }
+                stop.cancelled().await;
+            }
+        }
+    }
+
+    async fn work(&mut self) -> Result<(), Gone> {
+        let mut tools = loop {
+            match self.tools().await {
+                Ok(tools) => break tools,
+                Err(reason) => {
+                    self.tell(Some(format!("{}:{reason}", self.name)), None).await?;
+                    self.time.sleep(LATER).await;
+                }
+            }
+        };
+        let kept = loop {
+            match self.kept().await {
+                Ok(kept) => break kept,
+                Err(reason) => {
+                    warn!(source = %self.name, error = %reason, "the cursors of a source cannot be read");
+                    self.time.sleep(AGAIN).await;
+                }
+            }
+        };
+        let Reading { wall, elapsed } = self.time.read();
+        let mut planner = Planner::new(
+            self.name.clone(),
+            tools.platform.feeds(),
+            kept,
+            self.config.look_back,
+            self.config.cadence(),
+            Pace::new(self.config.per_minute),
+            (wall, elapsed),
+        );
+        planner.token_until(tools.tokens.access_until);
+        info!(source = %self.name, lists = tools.platform.feeds().len(), "a source is polled");
+        loop {
+            let Reading { wall, elapsed } = self.time.read();
+            let next =
+                planner.next(wall, elapsed, &mut self.app.lock().unwrap_or_else(PoisonError::into_inner));
+            for (feed, lost) in planner.lost() {
+                error!(source = %self.name, feed, %lost, "the platform no longer shows what was changed meanwhile");
+            }
+            match next {
+                Next::Wait(span) => {
+                    if self.unsaved {
+                        self.save(&tools.tokens).await;
+                    }
+                    self.time.sleep(span.min(LONGEST)).await;
+                }
+                Next::Renew => self.renew(&mut tools, &mut planner).await,
+                Next::Ask(call) => self.ask(&tools, &mut planner, &call).await?,
+            }
+            let elapsed = self.time.read().elapsed;
+            self.tell(planner.blind(elapsed), planner.skewed()).await?;
+        }
+    }
+
+    /// What the configuration describes.
+    async fn tools(&self) -> Result<Tools, String> {
+        let (name, config, env) = (self.name.clone(), self.config.clone(), self.env.clone());
+        let made = blocking(move || {
+            let platform = config.platform(&name, &env).map_err(|e| e.to_string())?;
+            let http = ClientConfig {
+                ca_file: config.ca_file.clone().map(PathBuf::from),
+                proxy: config.proxy.clone(),
+                connections: 1,
+            };
+            let client = source_client(&http).map_err(|e| e.to_string())?;
+            let fixed = config.fixed_token(&env).map_err(|e| e.to_string())?;
+            let tokens = match (fixed, &config.token_file) {
+                (Some(access), _) => Tokens { access, ..Tokens::default() },
+                (None, Some(file)) => tokens::read(file.as_ref()).map_err(|e| e.to_string())?,
+                (None, None) => return Err("has no token".to_owned()),
+            };
+            Ok(Tools { platform, client, tokens })
+        });
+        made.await.map_err(|e| e.to_string())?
+    }
+
+    /// How far the lists were read.
+    async fn kept(&self) -> Result<BTreeMap<String, Kept>, String> {
+        let prefix = format!("{PREFIX}{}/", self.name);
+        let query = RowQuery {
+            table: Table::Cursor,
+            id_prefix: Some(prefix.clone()),
+            state: None,
+            parent: None,
+            limit: 1000,
+        };
+        let rows = self.store.rows(&self.desk, query).await.map_err(|e| e.to_string())?;
+        let read = |row: &crate::store::Stored| {
+            let feed = row.id.strip_prefix(&prefix)?.to_owned();
+            Some((feed, serde_json::from_slice(&row.body).ok()?))
+        };
+        Ok(rows.iter().filter_map(read).collect())
+    }
+
+    async fn fetch(
+        &mut self,
+        tools: &Tools,
+        planner: &mut Planner,
+        request: &Request,
+    ) -> Result<Answer, Failure> {
+        let answer = fetch(&tools.client, request, self.time.read().wall).await;
+        let Reading { wall, elapsed } = self.time.read();
+        if let Ok(Some(said)) = answer.as_ref().map(|a| a.date) {
+            planner.date(said, wall);
+            self.evidence(request, said, elapsed);
+        }
+        answer
+    }
+
+    /// T2: another clock than ours, unless it is the same machine.
+    fn evidence(&mut self, request: &Request, said: Instant, elapsed: Span) {
+        let Some(host) = request.url.host_str() else { return };
+        let local = host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+        if local || self.dated.is_some_and(|at| elapsed.less(at) < DATED) {
+            return;
+        }
+        self.dated = Some(elapsed);
+        // Evidence that finds no room is not missed.
+        drop(self.orders.try_send(Order::Date { who: host.into(), said }));
+    }
+
+    async fn ask(&mut self, tools: &Tools, planner: &mut Planner, call: &Call) -> Result<(), Gone> {
+        let theirs = planner.theirs(self.time.read().wall);
+        let Some(feed) = planner.feed(call.feed).cloned() else { return Ok(()) };
+        let platform = &tools.platform;
+        let request = match &call.what {
+            What::Page(ask) => platform.page(&feed, *ask, &tools.tokens, theirs),
+            What::Case(want) => platform.detail(want, &tools.tokens, theirs),
+        };
+        let answer = self.fetch(tools, planner, &request).await;
+        let step = answer.and_then(|answer| {
+            let page = match &call.what {
+                What::Page(ask) => platform.read_page(&feed, *ask, &answer)?,
+                What::Case(want) => platform.read_detail(want, &answer)?,
+            };
+            planner.took(call, page)
+        });
+        match step {
+            Ok(step) => {
+                self.keep(&feed.name, &step).await?;
+                let Reading { wall, elapsed } = self.time.read();
+                planner.kept(step, wall, elapsed);
+            }
+            Err(failure) => {
+                debug!(source = %self.name, feed = %feed.name, error = %failure, "a request failed");
+                let elapsed = self.time.read().elapsed;
+                let mut app = self.app.lock().unwrap_or_else(PoisonError::into_inner);
+                planner.failed(Some(call), failure, elapsed, &mut app);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a step: its observations, its rejects and its cursor in one commit.
+    async fn keep(&mut self, feed: &str, step: &Step) -> Result<(), Gone> {
+        let elapsed = self.time.read().elapsed;
+        let nothing = step.observations.is_empty() && step.rejects.is_empty();
+        let moved = step.kept.wants.is_empty() && !step.kept.cursor.is_walking();
+        let lately = self.written.get(feed).is_some_and(|at| elapsed.less(*at) < WRITTEN);
+        if nothing && moved && lately {
+            return Ok(());
+        }
+        let now = self.time.read().wall;
+        let mut rows = vec![self.row(Table::Cursor, feed, serde_json::to_vec(&step.kept).ok())];
+        for reject in &step.rejects {
+            let body = serde_json::json!({ "at": now, "reason": reject.reason, "digest": reject.digest });
+            let id = format!("{feed}/{}", reject.digest);
+            rows.push(self.row(Table::Reject, &id, Some(body.to_string().into_bytes())));
+        }
+        let refused = self.hand_over(step.observations.clone(), rows).await?;
+        self.written.insert(feed.to_owned(), elapsed);
+        if !step.rejects.is_empty() || refused > 0 || !step.odd.is_empty() {
+            let (rejects, odd) = (step.rejects.len(), step.odd.iter().copied().collect::<Vec<_>>().join(" "));
+            warn!(source = %self.name, feed, rejects, refused, odd, "a page has rows or fields that cannot be used");
+        }
+        let refused = step.rejects.len() + refused;
+        let page = Noticed::Page { source: self.name.clone(), items: step.rows, refused };
+        self.orders.send(Order::Noticed(page)).await.map_err(|_| Gone)
+    }
+
+    /// Gives observations and rows to the desk until they are kept. What it refuses is not offered again; answers how
+    /// many that were.
+    async fn hand_over(
+        &self,
+        mut observations: Vec<Observation<'static>>,
+        rows: Vec<Row>,
+    ) -> Result<usize, Gone> {
+        let offered = observations.len();
+        loop {
+            let (answer, arrive) = oneshot::channel();
+            let order = Order::Taken { observations: observations.clone(), cursor: rows.clone(), answer };
+            self.orders.send(order).await.map_err(|_| Gone)?;
+            match arrive.await {
+                Ok(Ok(answers)) => {
+                    let again = answers.iter().any(|a| matches!(a, ObserveAnswer::Unavailable(_)));
+                    let mut refused = answers.iter().map(|a| matches!(a, ObserveAnswer::Refused(_)));
+                    observations.retain(|_| !refused.next().unwrap_or(false));
+                    if !again {
+                        return Ok(offered - observations.len());
+                    }
+                }
+                Ok(Err(AskError::Gone)) => return Err(Gone),
+                // The store takes no writes now: the source is not read on until it does.
+                Ok(Err(_)) | Err(_) => {}
+            }
+            self.time.sleep(Span::from_secs(1)).await;
+        }
+    }
+
+    fn row(&self, table: Table, id: &str, body: Option<Vec<u8>>) -> Row {
+        Row { table, id: format!("{PREFIX}{}/{id}", self.name), state: None, parent: None, wake: None, body }
+    }
+
+    /// Gets other tokens: those that somebody has put into the file meanwhile, or new ones from the platform, which are
+    /// in the file before they are used.
+    async fn renew(&mut self, tools: &mut Tools, planner: &mut Planner) {
+        if let Some(found) = self.found(&tools.tokens).await {
+            planner.renewed(found.access_until, self.time.read().elapsed);
+            tools.tokens = found;
+            return;
+        }
+        let theirs = planner.theirs(self.time.read().wall);
+        let Some(request) = tools.platform.renew(&tools.tokens, theirs) else {
+            let failure = Failure::new(Class::Revoked, "no_refresh_token");
+            return planner.not_renewed(failure, self.time.read().elapsed);
+        };
+        let answer = self.fetch(tools, planner, &request).await;
+        let read = answer.and_then(|answer| tools.platform.read_tokens(&answer, theirs));
+        let elapsed = self.time.read().elapsed;
+        match read {
+            Ok(mut tokens) => {
+                tokens.refresh = tokens.refresh.or_else(|| tools.tokens.refresh.clone());
+                self.unsaved = true;
+                self.save(&tokens).await;
+                planner.renewed(tokens.access_until, elapsed);
+                tools.tokens = tokens;
+                info!(source = %self.name, "the tokens of a source were renewed");
+            }
+            Err(failure) => {
+                warn!(source = %self.name, error = %failure, "the tokens of a source cannot be renewed");
+                planner.not_renewed(failure, elapsed);
+            }
+        }
+    }
+
+    /// The tokens in the file, where they are others than ours.
+    async fn found(&self, ours: &Tokens) -> Option<Tokens> {
+        let file = PathBuf::from(self.config.token_file.as_ref().filter(|_| !self.unsaved)?);
+        let found = blocking(move || tokens::read(&file)).await.ok()?.ok()?;
+        let other = |a: &Secret, b: &Secret| a != b;
+        other(&found.access, &ours.access).then_some(found)
+    }
+
+    async fn save(&mut self, tokens: &Tokens) {
+        let Some(file) = self.config.token_file.clone() else { return };
+        let tokens = tokens.clone();
+        match blocking(move || tokens::write(file.as_ref(), &tokens)).await {
+            Ok(Ok(())) => self.unsaved = false,
+            Ok(Err(e)) => error!(source = %self.name, error = %e, "the tokens of a source are not safe"),
+            Err(e) => error!(source = %self.name, error = %e, "the tokens of a source are not safe"),
+        }
+    }
+
+    /// Tells what has changed of how the source is.
+    async fn tell(&mut self, blind: Option<String>, skewed: Option<String>) -> Result<(), Gone> {
+        let is = (blind.is_some(), skewed.is_some());
+        let was = self.told.replace(is);
+        if was.map(|was| was.0) != Some(is.0) {
+            match &blind {
+                Some(reason) => error!(error = %reason, "a source cannot be read"),
+                None if was.is_some() => info!(source = %self.name, "a source can be read again"),
+                None => {}
+            }
+            self.notice("source.blind", blind).await?;
+        }
+        if was.map(|was| was.1) != Some(is.1) {
+            self.notice("source.skew", skewed).await?;
+        }
+        Ok(())
+    }
+
+    async fn notice(&self, family: &'static str, text: Option<String>) -> Result<(), Gone> {
+        let noticed = Noticed::Source { family, source: self.name.clone(), text };
+        self.orders.send(Order::Noticed(noticed)).await.map_err(|_| Gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::sources::pinduoduo::PinduoduoConfig;
+
+    /// Shops of one app share one budget, the least of what they allow.
+    #[test]
+    fn sources_of_one_app_share_its_budget() {
+        let source = |client: &str, rate: u32| SourceConfig {
+            app_per_minute: NonZeroU32::new(rate).unwrap(),
+            pinduoduo: Some(PinduoduoConfig { client_id: client.to_owned(), ..PinduoduoConfig::default() }),
+            ..SourceConfig::default()
+        };
+        let sources = [("a", source("x", 60)), ("b", source("x", 30)), ("c", source("y", 600))];
+        let sources: BTreeMap<String, SourceConfig> =
+            sources.into_iter().map(|(name, source)| (name.to_owned(), source)).collect();
+        let apps = budgets(&sources);
+        assert_eq!(apps.len(), 2);
+        let taken = |name: &str| {
+            let mut pace = apps[&sources[name].app()].lock().unwrap();
+            (0..100).filter(|_| pace.take(Span::from_secs(10)).is_ok()).count()
+        };
+        assert_eq!((taken("a"), taken("b"), taken("c")), (3, 0, 60));
+    }
+}

@@ -1,0 +1,255 @@
+//! `[sources.NAME]`: one shop on one platform, and how often it is asked.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::core::ids::Secret;
+use crate::core::problem::Problems;
+use crate::core::time::Span;
+use crate::sources::pinduoduo::{Pinduoduo, PinduoduoConfig};
+use crate::sources::platform::Platform;
+use crate::sources::poll::cadence::Cadence;
+use crate::wire::secret::{Pick, SecretFault};
+
+/// `[sources.NAME]`: a shop (店铺) whose orders and after-sales are read from its platform. It has exactly one section
+/// named after the platform, such as `[sources.flagship.pinduoduo]`. `NAME` is the `source` of its cases.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceConfig {
+    /// `false` keeps it configured, and asks nothing.
+    pub enabled: bool,
+    /// The attribute `shop` of its cases.
+    pub shop: Option<String>,
+    /// How often it is asked: 15s to 1h. Twice as often while a deadline is less than half an hour away.
+    pub every: Span,
+    /// Hours in China, from and up to, in which it is asked a third as often; the same hour twice for none.
+    pub quiet: (u8, u8),
+    /// How far back it is read when it is read for the first time: up to 90 days.
+    pub look_back: Span,
+    /// Requests a minute, of this shop.
+    pub per_minute: NonZeroU32,
+    /// Requests a minute, of all shops of the same app; the least of what they say counts.
+    pub app_per_minute: NonZeroU32,
+    /// A file with the shop's tokens as JSON: `access_token`, `refresh_token`, `access_until`, `refresh_until`. It is
+    /// replaced when they are renewed, so its folder must be writable. One shop, one file.
+    pub token_file: Option<String>,
+    /// Instead of it, a token that is not renewed: a file …
+    pub access_token_file: Option<String>,
+    /// … a variable of the environment …
+    pub access_token_env: Option<String>,
+    /// … or a credential of systemd.
+    pub access_token_credential: Option<String>,
+    /// Certificates that are trusted beside those of the system (PEM).
+    pub ca_file: Option<String>,
+    /// The proxy to go through; the environment's is not looked at.
+    pub proxy: Option<String>,
+    /// Pinduoduo (拼多多).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinduoduo: Option<PinduoduoConfig>,
+}
+
+impl Default for SourceConfig {
+    fn default() -> SourceConfig {
+        SourceConfig {
+            enabled: true,
+            shop: None,
+            every: Span::from_secs(60),
+            quiet: (1, 7),
+            look_back: Span::DAY.times(3),
+            per_minute: NonZeroU32::MIN.saturating_add(299),
+            app_per_minute: NonZeroU32::MIN.saturating_add(2999),
+            token_file: None,
+            access_token_file: None,
+            access_token_env: None,
+            access_token_credential: None,
+            ca_file: None,
+            proxy: None,
+            pinduoduo: None,
+        }
+    }
+}
+
+/// Why a source cannot be read as it is configured. Says where, never what.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceFault {
+    /// A secret cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretFault),
+    /// A setting has no meaning; the config check tells it with its line.
+    #[error("{0}")]
+    Setting(String),
+}
+
+/// The names of the platforms that there are.
+pub const PLATFORMS: [&str; 1] = ["pinduoduo"];
+
+impl SourceConfig {
+    /// Notes everything that is wrong.
+    pub fn check(&self, problems: &mut Problems) {
+        for (key, span, least, most) in [
+            ("every", self.every, Span::from_secs(15), Span::HOUR),
+            ("look_back", self.look_back, Span::MINUTE, Span::DAY.times(90)),
+        ] {
+            if span < least || span > most {
+                problems.within(key, |p| p.error(format!("found {span}, expected {least} to {most}")));
+            }
+        }
+        if self.quiet.0 > 23 || self.quiet.1 > 24 {
+            let (from, to) = self.quiet;
+            problems
+                .within("quiet", |p| p.error(format!("found [{from}, {to}], expected hours such as [1, 7]")));
+        }
+        self.access_token().check(problems);
+        if self.token_file.is_some() && self.access_token().is_given() {
+            problems.error("has token_file and access_token, expected only one of them");
+        }
+        if self.token_file.is_none() && !self.access_token().is_given() {
+            problems
+                .error("has no token, expected token_file, or one of access_token_file, _env, _credential");
+        }
+        match &self.pinduoduo {
+            Some(pinduoduo) => problems.within("pinduoduo", |p| pinduoduo.check(p)),
+            None => {
+                problems.error(format!("has no platform, expected one section of: {}", PLATFORMS.join(", ")))
+            }
+        }
+        if let Some(pinduoduo) = &self.pinduoduo {
+            problems.within("pinduoduo", |problems| {
+                client_secret(pinduoduo).check(problems);
+                if !client_secret(pinduoduo).is_given() {
+                    problems
+                        .error("has no client_secret_file, client_secret_env or client_secret_credential");
+                }
+            });
+        }
+    }
+
+    /// Notes what is wrong between sources: two that renew the same tokens would take them from one another.
+    pub fn check_all(sources: &BTreeMap<String, SourceConfig>, problems: &mut Problems) {
+        let mut files: BTreeMap<&str, &str> = BTreeMap::new();
+        for (name, source) in sources {
+            problems.within(name.as_str(), |problems| {
+                source.check(problems);
+                let Some(file) = &source.token_file else { return };
+                if let Some(other) = files.insert(file, name) {
+                    problems.within("token_file", |p| {
+                        p.error(format!("is that of {other} too: one shop, one source, one file"));
+                    });
+                }
+            });
+        }
+    }
+
+    /// Takes relative paths as seen from `folder`, the one of the file that names the source.
+    pub fn rebase(&mut self, folder: &Path) {
+        let pinduoduo = self.pinduoduo.as_mut().map(|p| &mut p.client_secret_file);
+        let own = [&mut self.token_file, &mut self.access_token_file, &mut self.ca_file];
+        for path in own.into_iter().chain(pinduoduo).flatten() {
+            *path = folder.join(&*path).display().to_string();
+        }
+    }
+
+    /// How often it is asked.
+    pub fn cadence(&self) -> Cadence {
+        Cadence { every: self.every, quiet: self.quiet }
+    }
+
+    /// The app in whose name it is asked: sources of one app share a budget.
+    pub fn app(&self) -> String {
+        self.pinduoduo
+            .as_ref()
+            .map_or_else(String::new, |p| format!("pinduoduo {} {}", p.gateway, p.client_id))
+    }
+
+    /// The platform behind it.
+    ///
+    /// # Errors
+    /// A secret that cannot be read, a setting without meaning.
+    pub fn platform(
+        &self,
+        name: &str,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Box<dyn Platform>, SourceFault> {
+        let missing = |what: &str| SourceFault::Setting(format!("has no {what}"));
+        let pinduoduo = self.pinduoduo.as_ref().ok_or_else(|| missing("platform"))?;
+        let secret = client_secret(pinduoduo).read(env)?.ok_or_else(|| missing("client_secret"))?;
+        let made = Pinduoduo::new(name, self.shop.as_deref(), pinduoduo, secret);
+        made.map(|made| Box::new(made) as Box<dyn Platform>).map_err(SourceFault::Setting)
+    }
+
+    /// The token that is not renewed.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn fixed_token(&self, env: &BTreeMap<String, String>) -> Result<Option<Secret>, SourceFault> {
+        Ok(self.access_token().read(env)?)
+    }
+
+    fn access_token(&self) -> Pick<'_> {
+        Pick {
+            base: "access_token",
+            file: &self.access_token_file,
+            env: &self.access_token_env,
+            credential: &self.access_token_credential,
+            inline: None,
+        }
+    }
+}
+
+fn client_secret(config: &PinduoduoConfig) -> Pick<'_> {
+    Pick {
+        base: "client_secret",
+        file: &config.client_secret_file,
+        env: &config.client_secret_env,
+        credential: &config.client_secret_credential,
+        inline: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::problem::Problem;
+
+    fn problems(text: &str) -> Vec<String> {
+        let sources: BTreeMap<String, SourceConfig> = toml::from_str(text).unwrap();
+        let mut problems = Problems::new();
+        SourceConfig::check_all(&sources, &mut problems);
+        problems.into_vec().into_iter().map(|Problem { path, text, .. }| format!("{path}: {text}")).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_key() {
+        let good = "token_file = \"t\"\n[NAME.pinduoduo]\nclient_id = \"c\"\nclient_secret_env = \"S\"\n";
+        let source = |name: &str, lines: &str| format!("[{name}]\n{lines}{}", good.replace("NAME", name));
+        assert_eq!(problems(&source("a", "")), [""; 0]);
+        for (lines, want) in [
+            ("every = \"5s\"\n", "a.every: found 5s, expected 15s to 1h"),
+            ("look_back = \"91d\"\n", "a.look_back: found 2184h, expected 1m to 2160h"),
+            ("quiet = [25, 7]\n", "a.quiet: found [25, 7], expected hours such as [1, 7]"),
+            ("access_token_env = \"T\"\n", "a: has token_file and access_token, expected only one of them"),
+        ] {
+            assert_eq!(problems(&source("a", lines)), [want], "{lines}");
+        }
+        let both = source("a", "") + &source("b", "");
+        assert_eq!(problems(&both), ["b.token_file: is that of a too: one shop, one source, one file"]);
+        assert_eq!(
+            problems("[a]\n[a.pinduoduo]\ngateway = \"http://pdd.example\"\n"),
+            [
+                "a: has no token, expected token_file, or one of access_token_file, _env, _credential",
+                "a.pinduoduo.client_id: is missing, expected the client_id of your app",
+                "a.pinduoduo.gateway: is not https: everybody on the way could read the tokens",
+                "a.pinduoduo: has no client_secret_file, client_secret_env or client_secret_credential",
+            ]
+        );
+        assert_eq!(
+            problems("[a]\ntoken_file = \"t\""),
+            ["a: has no platform, expected one section of: pinduoduo"]
+        );
+        assert!(toml::from_str::<BTreeMap<String, SourceConfig>>("[a]\ncolour = 1").is_err());
+    }
+}
