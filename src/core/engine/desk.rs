@@ -134,6 +134,8 @@ impl Desk {
         let changes = self.engine.turn_back(now);
         self.alerting.turn_back(now, by);
         self.turned_back = true;
+        // The row of the policies has the time at which it was written, which may never have been.
+        self.policies_changed = true;
         self.begin(now, &changes);
     }
 

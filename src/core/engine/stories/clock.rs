@@ -81,6 +81,18 @@ fn s27_what_went_back_is_kept() {
 }
 
 #[test]
+fn s27_a_step_back_past_the_first_start_is_kept() {
+    let mut world = Plan::default().at("11:00");
+    world.restart_back(&Plan::default(), "10:15");
+    world.at("10:16");
+    world.restart(&Plan::default(), "10:16:30");
+    assert!(world.desk.now() < instant("2026-03-02", "10:17"), "{}", world.desk.now());
+    world.observe("ticket", "T4", &[("customer_message", "m1", "09:57:00")], &[]);
+    world.at("10:17:30");
+    assert_eq!(world.state("T4"), "open L1", "the next process does not wait for 11:00");
+}
+
+#[test]
 fn s27_a_start_before_the_time_that_was_reached_waits_until_somebody_knows() {
     let mut world = ahead();
     let rules = world.rules(world.incident("T2").id);
