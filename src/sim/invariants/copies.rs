@@ -90,15 +90,17 @@ pub fn i28(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
     let mut setup = None;
     let mut sent: BTreeMap<Lane, Sent> = BTreeMap::new();
     let mut accounts: BTreeMap<String, Sent> = BTreeMap::new();
-    let mut last = Instant::MIN;
+    let mut last = (Span::ZERO, Instant::MIN);
     for (n, event) in trace.events.iter().enumerate() {
-        // The clock was ahead and is right again (T3): what left meanwhile left as much earlier.
-        let ahead = last.since(event.at);
-        if !ahead.is_zero() {
+        // The clock was ahead and is right again (T3): what left meanwhile left as much earlier. By how much is told by
+        // the counter: the last thing that happened may be a while ago.
+        let (counted, at) = last;
+        if at > event.at {
+            let ahead = (at + event.elapsed.less(counted)).since(event.at);
             let times = sent.values_mut().chain(accounts.values_mut()).flatten();
             times.filter(|(at, _)| *at > event.at).for_each(|(at, _)| *at = *at - ahead);
         }
-        last = event.at;
+        last = (event.elapsed, event.at);
         match &event.what {
             What::Started { setup: now, .. } | What::Reloaded { setup: now, .. } => setup = Some(now.clone()),
             What::Came { message, attempt, class: OutcomeClass::NotSent } => {
