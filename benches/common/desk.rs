@@ -46,6 +46,7 @@ path = "./mail"
 
 [store.sqlite]
 path = "./data/shiftbell.db"
+backup_every = "0s"
 
 [server]
 listen = "127.0.0.1:PORT"
