@@ -1,6 +1,6 @@
 //! Ids that are derived, not drawn (`delivery_semantics` §4), and texts that must not be printed in clear.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use hmac::{Hmac, Mac};
@@ -155,6 +155,15 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// Bytes as they are shown: two lower-case digits each.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a text does not fail.
+        _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A phone number as it may be shown: `138****0000`. What is too short to hide in is hidden whole.

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::core::ids::hex;
 use crate::core::model::{Observation, Row, Table};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
@@ -121,14 +122,6 @@ impl Cursor {
             self.told.push((line, reason));
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The reader of a watched folder.

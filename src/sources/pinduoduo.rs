@@ -5,15 +5,13 @@
 //! merchant must act in every round, the others in every third. Their deadline stands in the detail only, which is asked
 //! for when such a row is news.
 
-use std::fmt::Write as _;
-
 use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::core::ids::Secret;
+use crate::core::ids::{Secret, hex};
 use crate::core::model::{Mark, Observation, Value as Attribute, hash64};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
@@ -364,11 +362,7 @@ fn rows(list: &[Value], read: impl Fn(&Map<String, Value>) -> Result<Item, Bad>)
 }
 
 fn digest(row: &Value) -> String {
-    Sha256::digest(row.to_string().as_bytes())[..8].iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&Sha256::digest(row.to_string().as_bytes())[..8])
 }
 
 /// The body of an answer, or why there is none.

@@ -1,11 +1,10 @@
 //! The audit chain (`delivery_semantics` §13): each record carries the digest over itself and the one before it, so
 //! that a change, a gap or a repeat shows.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::core::ids::hex;
 use crate::core::model::AuditRecord;
 
 /// A digest of the chain.
@@ -64,15 +63,6 @@ fn sort(value: &Value) -> Value {
         }
         plain => plain.clone(),
     }
-}
-
-/// A digest as it is shown.
-pub fn hex(digest: &[u8]) -> String {
-    digest.iter().fold(String::with_capacity(digest.len() * 2), |mut text, byte| {
-        // Writing to a string does not fail.
-        _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The end of a chain: where the next record is linked.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::core::ids::hex;
 use crate::core::model::{AuditRecord, Batch, Table};
 
 use super::accept;
@@ -160,7 +161,7 @@ impl Desk {
                 break;
             }
         }
-        Verified { records: self.audit.len() as u64, head: chain::hex(&head.digest), mismatch }
+        Verified { records: self.audit.len() as u64, head: hex(&head.digest), mismatch }
     }
 }
 
@@ -216,7 +217,7 @@ impl Store for MemoryStore {
                 .flat_map(|desk| &desk.audit)
                 .filter(|(record, ..)| fits(record))
                 .take(limit)
-                .map(|(record, _, digest)| KeptAudit { record: record.clone(), digest: chain::hex(digest) })
+                .map(|(record, _, digest)| KeptAudit { record: record.clone(), digest: hex(digest) })
                 .collect()
         }))
     }
@@ -224,7 +225,7 @@ impl Store for MemoryStore {
     fn verify(&self, desk: &Arc<str>) -> Task<'_, Verified> {
         ready(self.lock().desk(desk).map(|found| match found {
             Some(found) => found.verify(desk),
-            None => Verified { records: 0, head: chain::hex(&chain::genesis(desk)), mismatch: None },
+            None => Verified { records: 0, head: hex(&chain::genesis(desk)), mismatch: None },
         }))
     }
 

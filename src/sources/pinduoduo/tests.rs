@@ -1,5 +1,7 @@
 //! Pages as the platform documents them, and pages as they arrive on a bad day.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;

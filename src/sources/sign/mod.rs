@@ -14,12 +14,13 @@ pub mod top;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use hmac::{Hmac, Mac};
 use md5::{Digest, Md5};
 use sha2::Sha256;
 
+use crate::core::ids::hex;
 use crate::core::time::Instant;
 
 /// Parameters by name, in the order in which ASCII has them: `bar`, `foo`, `foo_bar`, `foobar`.
@@ -83,14 +84,6 @@ fn hmac_md5_hex(key: &str, text: &str) -> String {
 fn hmac_sha256_hex(key: &str, text: &str) -> String {
     let mac = <Hmac<Sha256> as Mac>::new_from_slice(key.as_bytes()).map(|m| m.chain_update(text.as_bytes()));
     mac.map_or_else(|_| String::new(), |m| hex(&m.finalize().into_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a text cannot fail.
-        _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// `yyyy-MM-dd HH:mm:ss` of +08:00, whatever the machine's zone is (`platforms` 10.1, 12). China has one offset and no

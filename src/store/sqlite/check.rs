@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, params};
 
+use crate::core::ids::hex;
 use crate::core::model::{AuditRecord, Table};
 
 use super::super::chain::{self, Head};
@@ -141,7 +142,7 @@ fn schema_faults(conn: &Connection) -> rusqlite::Result<Vec<String>> {
 pub(super) fn verify(conn: &mut Connection, desk: &str) -> Result<Verified, ReadError> {
     let tx = conn.transaction()?;
     let Some(no) = desk_no(&tx, desk)? else {
-        return Ok(Verified { records: 0, head: chain::hex(&chain::genesis(desk)), mismatch: None });
+        return Ok(Verified { records: 0, head: hex(&chain::genesis(desk)), mismatch: None });
     };
     let (records, head, mut mismatch) = walk(&tx, desk, no)?;
     if mismatch.is_none() {
@@ -159,7 +160,7 @@ pub(super) fn verify(conn: &mut Connection, desk: &str) -> Result<Verified, Read
         }
         mismatch = first(&tx, &invariant.query(), no)?.map(|what| format!("{}: {what}", invariant.id));
     }
-    Ok(Verified { records, head: chain::hex(&head.digest), mismatch })
+    Ok(Verified { records, head: hex(&head.digest), mismatch })
 }
 
 /// The first answer of a query that tells what is wrong.

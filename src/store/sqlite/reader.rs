@@ -10,6 +10,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::core::ids::hex;
 use crate::core::model::{AuditRecord, Table};
 
 use super::super::chain::{self, Digest};
@@ -257,7 +258,7 @@ pub(super) fn audit(
             return Err(altered());
         }
         let record: AuditRecord = serde_json::from_str(&body).map_err(|_| altered())?;
-        list.push(KeptAudit { record, digest: chain::hex(&digest) });
+        list.push(KeptAudit { record, digest: hex(&digest) });
     }
     Ok(list)
 }
