@@ -1,11 +1,12 @@
 //! The key of an installation: made once, kept beside the store, part of every backup.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::core::ids::InstallationKey;
+use crate::wire::secret::replace;
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -65,20 +66,7 @@ pub fn read_or_make(path: &Path, make: bool) -> Result<InstallationKey, KeyError
             if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
                 fs::create_dir_all(folder).map_err(fault("written"))?;
             }
-            // Under another name first: half a key must never lie there.
-            let mut partial = path.as_os_str().to_owned();
-            partial.push(".new");
-            let partial = PathBuf::from(partial);
-            let write = || {
-                let mut file =
-                    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-                file.write_all(&bytes)?;
-                file.sync_all()?;
-                fs::rename(&partial, path)?;
-                let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                fs::File::open(folder)?.sync_all()
-            };
-            write().map_err(fault("written"))?;
+            replace(path, &bytes).map_err(fault("written"))?;
             Ok(InstallationKey::new(bytes))
         }
         Err(cause) => Err(fault("read")(cause)),

@@ -313,19 +313,11 @@ fn merged(before: &Channels, after: &Channels) -> Channels {
 /// # Errors
 /// It cannot be written.
 pub fn keep_last_good(ready: &Ready, path: &Path) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
     let text = toml::to_string(&ready.settings).map_err(std::io::Error::other)?;
     if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(());
     }
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".new");
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&partial, path)
+    crate::wire::secret::replace(path, text.as_bytes())
 }
 
 /// What the desk would do otherwise with the new configuration, in lines for people.

@@ -2,8 +2,7 @@
 //! loses none (`platforms` 10.1, 10). They are in no store and in no backup of one.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::ids::Secret;
 use crate::core::time::Instant;
 use crate::sources::platform::Tokens;
+use crate::wire::secret::replace;
 
 /// Why a file of tokens cannot be used. Says where, never what.
 #[derive(Debug, thiserror::Error)]
@@ -94,19 +94,9 @@ pub fn write(path: &Path, tokens: &Tokens) -> Result<(), TokenFault> {
         access_until: tokens.access_until,
         refresh_until: tokens.refresh_until,
     };
-    let replace = || -> io::Result<()> {
-        let text = serde_json::to_string_pretty(&form)?;
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".new");
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&partial, path)?;
-        fs::File::open(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
-            .sync_all()
-    };
-    replace().map_err(|source| TokenFault::Write { path: path.to_owned(), source })
+    let text = serde_json::to_string_pretty(&form).map_err(io::Error::from);
+    let written = text.and_then(|text| replace(path, text.as_bytes()));
+    written.map_err(|source| TokenFault::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

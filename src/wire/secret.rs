@@ -1,8 +1,11 @@
 //! Where secrets come from: a file, a variable of the environment, a credential of systemd; written into the
-//! configuration only by who says so on purpose.
+//! configuration only by who says so on purpose. And how a file that holds some is replaced.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -176,6 +179,22 @@ fn read_file(key: &str, path: &Path) -> Result<String, SecretFault> {
         return Err(fault(format!("is {length} bytes long, expected at most {LONGEST}")));
     }
     std::fs::read_to_string(path).map_err(|e| fault(e.to_string()))
+}
+
+/// Replaces a file that only its owner may read: whole, all at once and durably. Blocks.
+///
+/// # Errors
+/// Its folder cannot be written; what was there is as it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Under another name first: half of it must never lie there.
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&partial, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
