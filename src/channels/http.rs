@@ -4,8 +4,7 @@
 use crate::channels::mask::mask_text;
 use crate::core::model::{Outcome, OutcomeClass};
 
-pub use crate::wire::http::{ClientConfig, TlsFault, client, retry_after};
-pub(crate) use crate::wire::http::{choose_tls, http_date, is_tls_refusal, read_ca, told};
+use crate::wire::http::{is_tls_refusal, told};
 
 /// What is read of an answer at most.
 pub const LONGEST_ANSWER: usize = 16 * 1024;

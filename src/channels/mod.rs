@@ -161,7 +161,7 @@ pub enum BuildFault {
     Secret(#[from] SecretFault),
     /// A certificate file cannot be used.
     #[error(transparent)]
-    Tls(#[from] http::TlsFault),
+    Tls(#[from] crate::wire::http::TlsFault),
     /// A setting has no meaning; the config check tells it with its line.
     #[error("{0}")]
     Setting(String),

@@ -4,10 +4,10 @@ use lettre::message::Mailbox;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::channels::http::read_ca;
 use crate::channels::mail::mailbox;
 use crate::core::problem::Problems;
 use crate::core::time::Span;
+use crate::wire::http::read_ca;
 use crate::wire::secret::{InlineSecret, Pick};
 
 /// How the connection is protected.

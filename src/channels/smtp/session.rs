@@ -16,12 +16,13 @@ use lettre::transport::smtp::extension::{ClientId, Extension};
 use lettre::transport::smtp::response::Response;
 use tokio::time::{Instant as Moment, timeout};
 
-use crate::channels::http::{TlsFault, choose_tls, detail, detail_without, is_tls_refusal, read_ca, told};
+use crate::channels::http::{detail, detail_without};
 use crate::channels::smtp::answer::{Reply, Stage, classify, enhanced};
 use crate::channels::smtp::{Security, SmtpConfig};
 use crate::channels::{BuildFault, Making};
 use crate::core::ids::Secret;
 use crate::core::model::{Outcome, OutcomeClass};
+use crate::wire::http::{TlsFault, choose_tls, is_tls_refusal, read_ca, told};
 
 /// A relay as it is configured.
 pub(super) struct Relay {

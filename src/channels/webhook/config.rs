@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::channels::http::read_ca;
 use crate::channels::webhook::endpoint;
 use crate::core::problem::Problems;
 use crate::core::time::Span;
+use crate::wire::http::read_ca;
 use crate::wire::secret::Pick;
 
 /// The form of the body.

@@ -14,9 +14,7 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RE
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::timeout;
 
-use crate::channels::http::{
-    ClientConfig, LONGEST_ANSWER, client, detail_without, failed, http_date, retry_after,
-};
+use crate::channels::http::{LONGEST_ANSWER, detail_without, failed};
 use crate::channels::{
     Adapter, BuildError, BuildFault, Channel, ChannelConfig, Clock, Limits, Making, Markup,
 };
@@ -26,6 +24,7 @@ use crate::core::model::{
     ChannelCard, ChannelClass, DuplicateKey, LinkRule, Outcome, OutcomeClass, ReceiptPath, ReplyPath,
 };
 use crate::core::time::{Instant, Span};
+use crate::wire::http::{ClientConfig, client, http_date, retry_after};
 
 pub use config::{WebhookConfig, WebhookFormat};
 
