@@ -279,7 +279,8 @@ impl Source {
             let tokens = match (fixed, &config.token_file) {
                 (Some(access), _) => Tokens { access, ..Tokens::default() },
                 (None, Some(file)) => tokens::read(file.as_ref()).map_err(|e| e.to_string())?,
-                (None, None) => return Err("has no token".to_owned()),
+                (None, None) if config.needs_token() => return Err("has no token".to_owned()),
+                (None, None) => Tokens::default(),
             };
             Ok(Tools { platform, client, tokens })
         });

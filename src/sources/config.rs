@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::core::ids::Secret;
 use crate::core::problem::Problems;
 use crate::core::time::Span;
-use crate::sources::pinduoduo::{Pinduoduo, PinduoduoConfig};
+use crate::sources::pinduoduo::PinduoduoConfig;
 use crate::sources::platform::Platform;
 use crate::sources::poll::cadence::Cadence;
+use crate::sources::row::Origin;
 use crate::wire::secret::{Pick, SecretFault};
 
 /// `[sources.NAME]`: a shop (店铺) whose orders and after-sales are read from its platform. It has exactly one section
@@ -84,8 +85,32 @@ pub enum SourceFault {
     Setting(String),
 }
 
-/// The names of the platforms that there are.
-pub const PLATFORMS: [&str; 1] = ["pinduoduo"];
+/// The section of a platform: what only this platform needs to be told.
+pub trait Section {
+    /// Notes everything that is wrong in it.
+    fn check(&self, problems: &mut Problems);
+
+    /// Whether each shop needs a token of its own.
+    fn needs_token(&self) -> bool {
+        true
+    }
+
+    /// The app in whose name the platform is asked: sources of one app share a budget.
+    fn app(&self) -> String;
+
+    /// The paths in it, to be taken as seen from the file that names them.
+    fn paths(&mut self) -> Vec<&mut Option<String>>;
+
+    /// The platform for one shop. `env` is the environment, as the config room read it.
+    ///
+    /// # Errors
+    /// A secret that cannot be read, a setting without meaning.
+    fn platform(
+        &self,
+        origin: Origin,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Box<dyn Platform>, SourceFault>;
+}
 
 impl SourceConfig {
     /// Notes everything that is wrong.
@@ -104,27 +129,23 @@ impl SourceConfig {
                 .within("quiet", |p| p.error(format!("found [{from}, {to}], expected hours such as [1, 7]")));
         }
         self.access_token().check(problems);
-        if self.token_file.is_some() && self.access_token().is_given() {
-            problems.error("has token_file and access_token, expected only one of them");
+        let given = self.given();
+        match (self.token_file.is_some(), self.access_token().is_given()) {
+            (true, true) => problems.error("has token_file and access_token, expected only one of them"),
+            (false, false) if self.needs_token() => problems
+                .error("has no token, expected token_file, or one of access_token_file, _env, _credential"),
+            _ => {}
         }
-        if self.token_file.is_none() && !self.access_token().is_given() {
-            problems
-                .error("has no token, expected token_file, or one of access_token_file, _env, _credential");
-        }
-        match &self.pinduoduo {
-            Some(pinduoduo) => problems.within("pinduoduo", |p| pinduoduo.check(p)),
-            None => {
-                problems.error(format!("has no platform, expected one section of: {}", PLATFORMS.join(", ")))
+        match given.as_slice() {
+            [(name, section)] => problems.within(*name, |problems| section.check(problems)),
+            [] => {
+                let all: Vec<&str> = self.sections().iter().map(|(name, _)| *name).collect();
+                problems.error(format!("has no platform, expected one section of: {}", all.join(", ")));
             }
-        }
-        if let Some(pinduoduo) = &self.pinduoduo {
-            problems.within("pinduoduo", |problems| {
-                client_secret(pinduoduo).check(problems);
-                if !client_secret(pinduoduo).is_given() {
-                    problems
-                        .error("has no client_secret_file, client_secret_env or client_secret_credential");
-                }
-            });
+            several => {
+                let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
+                problems.error(format!("has {}, expected only one platform", names.join(" and ")));
+            }
         }
     }
 
@@ -146,11 +167,26 @@ impl SourceConfig {
 
     /// Takes relative paths as seen from `folder`, the one of the file that names the source.
     pub fn rebase(&mut self, folder: &Path) {
-        let pinduoduo = self.pinduoduo.as_mut().map(|p| &mut p.client_secret_file);
+        let sections = [section_mut(&mut self.pinduoduo)];
         let own = [&mut self.token_file, &mut self.access_token_file, &mut self.ca_file];
-        for path in own.into_iter().chain(pinduoduo).flatten() {
+        for path in sections.into_iter().flatten().flat_map(Section::paths).chain(own).flatten() {
             *path = folder.join(&*path).display().to_string();
         }
+    }
+
+    /// Every section that there may be, by its name.
+    fn sections(&self) -> [(&'static str, Option<&dyn Section>); 1] {
+        [("pinduoduo", section(&self.pinduoduo))]
+    }
+
+    /// Those that are there.
+    fn given(&self) -> Vec<(&'static str, &dyn Section)> {
+        self.sections().into_iter().filter_map(|(name, section)| Some((name, section?))).collect()
+    }
+
+    /// Whether it has to have a token. One without a platform is not known not to.
+    pub fn needs_token(&self) -> bool {
+        self.given().first().is_none_or(|(_, section)| section.needs_token())
     }
 
     /// How often it is asked.
@@ -160,9 +196,7 @@ impl SourceConfig {
 
     /// The app in whose name it is asked: sources of one app share a budget.
     pub fn app(&self) -> String {
-        self.pinduoduo
-            .as_ref()
-            .map_or_else(String::new, |p| format!("pinduoduo {} {}", p.gateway, p.client_id))
+        self.given().first().map_or_else(String::new, |(name, section)| format!("{name} {}", section.app()))
     }
 
     /// The platform behind it.
@@ -174,11 +208,9 @@ impl SourceConfig {
         name: &str,
         env: &BTreeMap<String, String>,
     ) -> Result<Box<dyn Platform>, SourceFault> {
-        let missing = |what: &str| SourceFault::Setting(format!("has no {what}"));
-        let pinduoduo = self.pinduoduo.as_ref().ok_or_else(|| missing("platform"))?;
-        let secret = client_secret(pinduoduo).read(env)?.ok_or_else(|| missing("client_secret"))?;
-        let made = Pinduoduo::new(name, self.shop.as_deref(), pinduoduo, secret);
-        made.map(|made| Box::new(made) as Box<dyn Platform>).map_err(SourceFault::Setting)
+        let given = self.given();
+        let (_, section) = given.first().ok_or_else(|| SourceFault::Setting("has no platform".to_owned()))?;
+        section.platform(Origin { source: name.to_owned(), shop: self.shop.clone() }, env)
     }
 
     /// The token that is not renewed.
@@ -200,14 +232,12 @@ impl SourceConfig {
     }
 }
 
-fn client_secret(config: &PinduoduoConfig) -> Pick<'_> {
-    Pick {
-        base: "client_secret",
-        file: &config.client_secret_file,
-        env: &config.client_secret_env,
-        credential: &config.client_secret_credential,
-        inline: None,
-    }
+fn section<S: Section>(given: &Option<S>) -> Option<&dyn Section> {
+    given.as_ref().map(|section| section as &dyn Section)
+}
+
+fn section_mut<S: Section>(given: &mut Option<S>) -> Option<&mut dyn Section> {
+    given.as_mut().map(|section| section as &mut dyn Section)
 }
 
 #[cfg(test)]

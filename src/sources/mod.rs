@@ -1,8 +1,8 @@
 //! Adapters: what the world says, as observations.
 //!
 //! [`history`] reads recorded histories. Platforms are one file each: [`platform`] says what it offers, [`sign`] signs its
-//! requests, [`poll`] decides what is asked when, [`http`] asks. [`config`] is what people write of it, [`tokens`] what a
-//! shop is asked with.
+//! requests, [`poll`] decides what is asked when, [`http`] asks, [`row`] and `loose` read what came. [`config`] is what
+//! people write of it, [`tokens`] what a shop is asked with.
 
 pub mod config;
 pub mod history;
@@ -11,6 +11,7 @@ mod loose;
 pub mod pinduoduo;
 pub mod platform;
 pub mod poll;
+pub mod row;
 pub mod sign;
 pub mod tokens;
 

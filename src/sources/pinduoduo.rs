@@ -5,21 +5,25 @@
 //! merchant must act in every round, the others in every third. Their deadline stands in the detail only, which is asked
 //! for when such a row is news.
 
+use std::collections::BTreeMap;
+
 use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::core::ids::{Secret, hex};
-use crate::core::model::{Mark, Observation, Value as Attribute, hash64};
+use crate::core::ids::Secret;
+use crate::core::model::Value as Attribute;
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
+use crate::sources::config::{Section, SourceFault};
 use crate::sources::http::{Answer, Request};
-use crate::sources::loose::{Fields, Odd};
-use crate::sources::platform::{Feed, Item, Page, Platform, Reject, Tokens, Want};
+use crate::sources::loose::Fields;
+use crate::sources::platform::{Feed, Item, Page, Platform, Tokens, Want};
 use crate::sources::poll::{Ask, Class, Facts, Failure, Rules, Walk};
+use crate::sources::row::{Bad, Origin, Reading, endpoint, mark, need, rows};
 use crate::sources::sign::pinduoduo::{Object, params, sign};
+use crate::wire::secret::Pick;
 
 /// The gateway.
 pub const GATEWAY: &str = "https://gw-api.pinduoduo.com/api/router";
@@ -66,12 +70,23 @@ impl Default for PinduoduoConfig {
 }
 
 impl PinduoduoConfig {
-    /// Notes everything that is wrong.
-    pub fn check(&self, problems: &mut Problems) {
+    fn client_secret(&self) -> Pick<'_> {
+        Pick {
+            base: "client_secret",
+            file: &self.client_secret_file,
+            env: &self.client_secret_env,
+            credential: &self.client_secret_credential,
+            inline: None,
+        }
+    }
+}
+
+impl Section for PinduoduoConfig {
+    fn check(&self, problems: &mut Problems) {
         if self.client_id.is_empty() {
             problems.within("client_id", |p| p.error("is missing, expected the client_id of your app"));
         }
-        if let Err(reason) = endpoint(&self.gateway) {
+        if let Err(reason) = endpoint(&self.gateway, GATEWAY) {
             problems.within("gateway", |p| p.error(reason));
         }
         for (key, span, most) in [("lag", self.lag, 15), ("overlap", self.overlap, 25)] {
@@ -79,27 +94,35 @@ impl PinduoduoConfig {
                 problems.within(key, |p| p.error(format!("found {span}, expected at most {most}m")));
             }
         }
+        self.client_secret().check(problems);
+        if !self.client_secret().is_given() {
+            problems.error("has no client_secret_file, client_secret_env or client_secret_credential");
+        }
     }
-}
 
-/// Where requests go: https, or this machine.
-fn endpoint(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|e| format!("is no URL: {e}, expected {GATEWAY}"))?;
-    let local = url.host_str().is_some_and(|host| {
-        let host = host.trim_matches(['[', ']']);
-        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    });
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if local => Ok(url),
-        _ => Err("is not https: everybody on the way could read the tokens".to_owned()),
+    fn app(&self) -> String {
+        format!("{} {}", self.gateway, self.client_id)
+    }
+
+    fn paths(&mut self) -> Vec<&mut Option<String>> {
+        vec![&mut self.client_secret_file]
+    }
+
+    fn platform(
+        &self,
+        origin: Origin,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Box<dyn Platform>, SourceFault> {
+        let missing = || SourceFault::Setting("has no client_secret".to_owned());
+        let secret = self.client_secret().read(env)?.ok_or_else(missing)?;
+        let made = Pinduoduo::new(origin, self, secret).map_err(SourceFault::Setting)?;
+        Ok(Box::new(made))
     }
 }
 
 /// Pinduoduo for one shop.
 pub struct Pinduoduo {
-    source: String,
-    shop: Option<String>,
+    origin: Origin,
     client_id: String,
     secret: Secret,
     gateway: Url,
@@ -109,7 +132,7 @@ pub struct Pinduoduo {
 
 impl std::fmt::Debug for Pinduoduo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pinduoduo").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("Pinduoduo").field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 
@@ -120,16 +143,11 @@ const ORDERS: &str = "orders";
 const AFTERSALE: &str = "aftersale-";
 
 impl Pinduoduo {
-    /// The shop `shop` as the source `source`.
+    /// The shop of `origin`.
     ///
     /// # Errors
     /// The gateway is no place to send tokens to.
-    pub fn new(
-        source: &str,
-        shop: Option<&str>,
-        config: &PinduoduoConfig,
-        secret: Secret,
-    ) -> Result<Pinduoduo, String> {
+    pub fn new(origin: Origin, config: &PinduoduoConfig, secret: Secret) -> Result<Pinduoduo, String> {
         let rules = Rules {
             lag: config.lag,
             overlap: config.overlap,
@@ -145,11 +163,10 @@ impl Pinduoduo {
         feeds.push(Feed { name: ORDERS.to_owned(), rules, rank: 2, rounds: 1 });
         feeds.extend(config.handled.iter().map(|status| list(status, 3, 3)));
         Ok(Pinduoduo {
-            source: source.to_owned(),
-            shop: shop.map(str::to_owned),
+            origin,
             client_id: config.client_id.clone(),
             secret,
-            gateway: endpoint(&config.gateway).map_err(|e| format!("gateway: {e}"))?,
+            gateway: endpoint(&config.gateway, GATEWAY).map_err(|e| format!("gateway: {e}"))?,
             feeds,
             to_handle: config.to_handle.clone(),
         })
@@ -162,31 +179,6 @@ impl Pinduoduo {
         };
         let params = params(&self.client_id, token, kind, at, business);
         Request { url: self.gateway.clone(), signed: sign(params, &self.secret), headers: Vec::new() }
-    }
-
-    fn observation<'o>(&self, kind: &'static str, id: &str, modified: Instant) -> Observation<'o> {
-        Observation {
-            source: self.source.clone().into(),
-            kind: kind.into(),
-            id: id.to_owned().into(),
-            as_of: modified,
-            revision: modified.as_secs(),
-            marks: Vec::new(),
-            attributes: Vec::new(),
-        }
-    }
-
-    /// Marks that the platform gives no instant for: that of the earliest snapshot that shows them. A revision that
-    /// counts backwards keeps the earliest, in whatever order snapshots arrive (T3).
-    fn first_seen(
-        &self,
-        kind: &'static str,
-        id: &str,
-        modified: Instant,
-        names: &[&'static str],
-    ) -> Observation<'static> {
-        let marks = names.iter().map(|name| mark(name, modified)).collect();
-        Observation { revision: -modified.as_secs(), marks, ..self.observation(kind, id, modified) }
     }
 
     fn order(&self, row: &Map<String, Value>) -> Result<Item, Bad> {
@@ -221,7 +213,7 @@ impl Pinduoduo {
             (_, _, _, Some(3)) => "signed",
             _ => "other",
         };
-        let mut seen = self.observation("order", &id, modified);
+        let mut seen = self.origin.observation("order", &id, modified);
         // The promise to ship counts from the deal, when the group is complete, and not from the payment.
         for (name, at) in
             [("created", created), ("paid", confirmed), ("shipped", shipped), ("signed", received)]
@@ -231,7 +223,7 @@ impl Pinduoduo {
         for (name, at) in [("urged", urged), ("ship_by", ship_by), ("deliver_by", deliver_by)] {
             seen.marks.extend(at.map(|at| mark(name, at)));
         }
-        self.attributes(&mut seen, status);
+        self.origin.attributes(&mut seen, status);
         for (name, code) in [
             ("confirm_status", confirm),
             ("group_status", group),
@@ -260,9 +252,9 @@ impl Pinduoduo {
         let dispute = read.keep("dispute_refund_status", fields.int("dispute_refund_status"));
         let kind = read.keep("after_sales_type", fields.int("after_sales_type"));
         let waybill = read.keep("tracking_number", fields.id("tracking_number"));
-        let mut seen = self.observation("aftersale", &id, modified);
+        let mut seen = self.origin.observation("aftersale", &id, modified);
         seen.marks.extend(created.map(|at| mark("return_requested", at)));
-        self.attributes(&mut seen, aftersale_word(status));
+        self.origin.attributes(&mut seen, aftersale_word(status));
         seen.attributes.push(("order".into(), Attribute::Text(order.clone().into())));
         for (name, code) in [
             ("after_sales_status", Some(status)),
@@ -279,17 +271,10 @@ impl Pinduoduo {
             _ => &[],
         };
         if !names.is_empty() {
-            observations.push(self.first_seen("aftersale", &id, modified, names));
+            observations.push(self.origin.first_seen("aftersale", &id, modified, names));
         }
         let want = self.to_handle.contains(&status).then(|| Want { ids: vec![order, id.clone()], modified });
         Ok(read.item(id, modified, None, want, observations))
-    }
-
-    fn attributes(&self, seen: &mut Observation<'_>, status: &'static str) {
-        seen.attributes.push(("status".into(), Attribute::Text(status.into())));
-        if let Some(shop) = &self.shop {
-            seen.attributes.push(("shop".into(), Attribute::Text(shop.clone().into())));
-        }
     }
 }
 
@@ -303,66 +288,6 @@ fn aftersale_word(status: i64) -> &'static str {
         9..=13 | 16 | 17 | 24 | 25 => "closed",
         _ => "other",
     }
-}
-
-fn mark(name: &'static str, at: Instant) -> Mark<'static> {
-    Mark { name: name.into(), reference: None, at, removed: false }
-}
-
-/// Why a row cannot be used.
-type Bad = String;
-
-/// A field without which a row says nothing.
-fn need<T>(name: &str, read: Result<Option<T>, Odd>) -> Result<T, Bad> {
-    match read {
-        Ok(Some(value)) => Ok(value),
-        Ok(None) => Err(format!("{name} is missing")),
-        Err(odd) => Err(format!("{name} is not {odd}")),
-    }
-}
-
-/// What was read of a row beside its id.
-#[derive(Default)]
-struct Reading {
-    odd: Vec<&'static str>,
-}
-
-impl Reading {
-    /// A field that may be missing. One that cannot be read is left out: the rest of the row is still true.
-    fn keep<T>(&mut self, name: &'static str, read: Result<Option<T>, Odd>) -> Option<T> {
-        read.unwrap_or_else(|_| {
-            self.odd.push(name);
-            None
-        })
-    }
-
-    fn item(
-        self,
-        id: String,
-        modified: Instant,
-        deadline: Option<Instant>,
-        want: Option<Want>,
-        observations: Vec<Observation<'static>>,
-    ) -> Item {
-        let digest = hash64(format!("{observations:?}").as_bytes());
-        Item { observations, id, digest, modified, deadline, want, odd: self.odd }
-    }
-}
-
-/// Reads rows one by one; what cannot be used is counted with a digest.
-fn rows(list: &[Value], read: impl Fn(&Map<String, Value>) -> Result<Item, Bad>) -> (Vec<Item>, Vec<Reject>) {
-    let (mut items, mut rejects) = (Vec::with_capacity(list.len()), Vec::new());
-    for row in list {
-        match row.as_object().map_or_else(|| Err("is not an object".to_owned()), &read) {
-            Ok(item) => items.push(item),
-            Err(reason) => rejects.push(Reject { digest: digest(row), reason }),
-        }
-    }
-    (items, rejects)
-}
-
-fn digest(row: &Value) -> String {
-    hex(&Sha256::digest(row.to_string().as_bytes())[..8])
 }
 
 /// The body of an answer, or why there is none.
@@ -473,7 +398,7 @@ impl Platform for Pinduoduo {
             let modified = modified.unwrap_or(want.modified).max(want.modified);
             let deadline = read.keep("expire_time", fields.time("expire_time"));
             let joined = read.keep("join_or_not", fields.int("join_or_not"));
-            let mut seen = self.observation("aftersale", &id, modified);
+            let mut seen = self.origin.observation("aftersale", &id, modified);
             seen.marks.extend(deadline.map(|at| mark("handle_by", at)));
             seen.attributes.extend(joined.map(|n| ("platform_joined".into(), Attribute::Bool(n != 0))));
             Ok(read.item(id, modified, deadline, None, vec![seen]))

@@ -5,10 +5,16 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::model::Observation;
 
 fn shop() -> Pinduoduo {
     let config = PinduoduoConfig { client_id: "c".to_owned(), ..PinduoduoConfig::default() };
-    Pinduoduo::new("pdd", Some("flagship"), &config, Secret::new("s3cret")).unwrap()
+    Pinduoduo::new(
+        Origin { source: "pdd".to_owned(), shop: Some("flagship".to_owned()) },
+        &config,
+        Secret::new("s3cret"),
+    )
+    .unwrap()
 }
 
 fn feed(name: &str) -> Feed {
@@ -119,7 +125,8 @@ fn every_state_has_its_word() {
 fn what_was_seen_first_stays() {
     let at = |s: i64| Instant::from_secs(1_767_600_000 + s);
     let shop = shop();
-    let [early, late] = [0, 60].map(|s| shop.first_seen("aftersale", "1", at(s), &["return_reviewed"]));
+    let [early, late] =
+        [0, 60].map(|s| shop.origin.first_seen("aftersale", "1", at(s), &["return_reviewed"]));
     assert!(early.revision > late.revision && early.marks[0].at < late.marks[0].at);
 }
 
@@ -218,7 +225,7 @@ fn a_gateway_that_others_can_listen_to_is_refused() {
         ("ftp://x", false),
         ("", false),
     ] {
-        assert_eq!(endpoint(url).is_ok(), good, "{url}");
+        assert_eq!(endpoint(url, GATEWAY).is_ok(), good, "{url}");
     }
 }
 

@@ -11,13 +11,19 @@ use crate::sources::platform::{Platform, Tokens};
 use crate::sources::poll::cadence::Cadence;
 use crate::sources::poll::pace::Pace;
 use crate::sources::poll::{Kept, Next, Planner, What};
+use crate::sources::row::Origin;
 use crate::sources::sign::Body;
 
 const START: Instant = Instant::from_secs(1_767_571_200);
 
 fn adapter() -> Adapter {
     let config = PinduoduoConfig { client_id: "sim-client".to_owned(), ..PinduoduoConfig::default() };
-    Adapter::new("pdd", Some("flagship"), &config, Secret::new("sim-secret")).unwrap()
+    Adapter::new(
+        Origin { source: "pdd".to_owned(), shop: Some("flagship".to_owned()) },
+        &config,
+        Secret::new("sim-secret"),
+    )
+    .unwrap()
 }
 
 fn mall(seed: u64, manners: Manners) -> Pinduoduo {
