@@ -25,7 +25,7 @@ use crate::core::time::Instant;
 
 use super::breaker::Breaker;
 use super::budget::Budget;
-use super::group::GroupKey;
+use super::group::{GroupKey, Sort};
 use super::inhibit::Folds;
 use super::queue::{Queue, Rank};
 use super::receipt::{Asking, Parked, Polls, Tally as ReceiptTally};
@@ -406,6 +406,21 @@ impl Alerting {
         if empty || !self.anyone_needs(message) {
             self.end_waiting(message, cause);
         }
+        self.left_with_a_later_step(message, notice);
+    }
+
+    /// O1: what left together with a later step is not said again without it.
+    fn left_with_a_later_step(&mut self, message: Id, later: Id) {
+        let Some(left) = self.messages.get(&message).filter(|m| m.attempts > 0) else { return };
+        let Some(later) = self.notices.get(&later) else { return };
+        let earlier = left.notices.iter().filter_map(|id| self.notices.get(id)).find(|n| {
+            n.incident == later.incident
+                && n.step < later.step
+                && Sort::of(later.purpose).follows(Sort::of(n.purpose))
+        });
+        let Some(earlier) = earlier.map(|n| n.id) else { return };
+        self.drop_from(message, earlier, Cause::SupersededByStep);
+        self.stepped_over(earlier);
     }
 
     /// Ends a message that nobody needs.

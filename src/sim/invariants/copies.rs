@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::ids::Id;
-use crate::core::model::{ChannelClass, Class, DuplicateKey, Lane, OutcomeClass};
+use crate::core::model::{ChannelClass, Class, DuplicateKey, Lane, OutcomeClass, Purpose};
 use crate::core::time::{Instant, Span};
 
 use crate::sim::trace::{Trace, What};
@@ -148,7 +148,10 @@ pub fn i29(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
     for (n, event) in trace.events.iter().enumerate() {
         match &event.what {
             What::Kept(commit) => {
-                for notice in commit.notices.iter().filter_map(|c| c.after.as_ref()) {
+                // What is said of a silence, or to try a way, is no step of the incident that it is told with.
+                let steps = commit.notices.iter().filter_map(|c| c.after.as_ref());
+                for notice in steps.filter(|n| !matches!(n.purpose, Purpose::SilenceEnding | Purpose::Canary))
+                {
                     notices.insert(notice.id, (notice.incident, notice.episode, notice.step));
                 }
                 for message in commit.messages.iter().filter_map(|c| c.after.as_ref()) {

@@ -3,22 +3,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::ids::Id;
-use crate::core::model::{Attempt, Message, MessageState, OutcomeClass, PersonId, Status};
+use crate::core::model::{
+    Attempt, ChannelClass, Message, MessageState, OutcomeClass, PersonId, Purpose, Status,
+};
 use crate::core::time::{Instant, Span};
 
 use super::Step;
 use crate::sim::trace::{Trace, What};
 
 const LATE: Span = Span::from_secs(2);
+const REDIAL: Span = Span::from_secs(30);
 
-/// No message waits in a group for longer than its window.
+/// No notice waits in a group for longer than its window.
 pub fn i27(step: &Step<'_>) -> Vec<String> {
     let mut found = Vec::new();
+    let group = &step.setup.config.group;
     for message in step.kept.alive().filter(|m| m.state == MessageState::Held) {
-        // Break-outs beyond the tenth wait for one another for a minute (§8.2).
-        let wait = step.setup.config.group.wait.of(message.priority).max(Span::MINUTE);
-        let late =
-            message.planned_at + wait < step.at || message.wake_at.is_some_and(|at| at + LATE < step.at);
+        let wait = step.kept.served(message).map(|notice| match notice.purpose {
+            // A storm's first message waits for the rest of its page (§8.2) …
+            Purpose::StormOpened => group.wait.p1,
+            // … and break-outs beyond the tenth, which say so, for one another.
+            _ if notice.remark.is_some() => Span::MINUTE,
+            _ => group.wait.of(notice.priority),
+        });
+        let mut wait = wait.max().unwrap_or(Span::ZERO);
+        if message.to.class == ChannelClass::Voice {
+            // Whoever did not answer is called again.
+            wait = wait.max(REDIAL);
+        }
+        let late = message.planned_at + wait + LATE < step.at
+            || message.wake_at.is_some_and(|at| at + LATE < step.at);
         if late {
             found.push(format!("message {} is held since {}", message.id.short(), message.planned_at));
         }

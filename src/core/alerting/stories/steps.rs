@@ -56,6 +56,31 @@ fn i29_an_sms_takes_no_older_step_along() {
     assert_eq!(w.messages(told, "sms")[0].members, [other]);
 }
 
+/// O1, I29: what left together with a later step is not said again once the later one has no need to be.
+#[test]
+fn i29_an_older_step_is_not_said_again_without_the_later_one_that_left_with_it() {
+    let mut w = World::new();
+    w.answers("robot", OutcomeClass::RecipientPermanent);
+    let other = w.incident("parcel.stalled");
+    w.plan(other, P2, "lin", &[&["robot"]]);
+    w.secs(61);
+    w.next.insert("sms".into(), vec![busy(600)]);
+    let (t, i) = (w.now, w.incident("ticket.reply"));
+    let first = w.plan(i, P2, "lin", &[&["sms"]]);
+    w.alerting.edit(i, |incident| incident.step += 1);
+    let second = w.plan(i, P2, "lin", &[&["robot"], &["sms", "app"]]);
+    w.secs(70);
+    let left = w.sent.iter().find(|s| &*s.claim.to.lane.channel == "sms").map(|s| s.notices);
+    assert_eq!(left, Some(2), "they left together");
+    w.secs(1200);
+    assert_eq!(w.at("sms", t), [0], "and only then");
+    assert_eq!(w.state(second), NoticeState::AcceptedFinal);
+    assert_eq!(
+        (w.state(first), w.notice(first).cause),
+        (NoticeState::Obsolete, Some(Cause::SupersededByStep))
+    );
+}
+
 /// O1: what is said of a storm, and what is done about it, follow one another.
 #[test]
 fn o1_a_storm_and_what_is_done_about_it_are_one_story() {
