@@ -602,8 +602,14 @@ mod tests {
         assert_eq!(shop.changed(Kind::Order, all, visible).collect::<Vec<_>>(), [1]);
         shop.ship(1, START + Span::HOUR);
         assert_eq!(shop.changed(Kind::Order, all, START + Span::DAY).collect::<Vec<_>>(), [1]);
-        assert_eq!(shop.changed(Kind::Order, (START, START + Span::from_secs(1)), START + Span::DAY).count(), 0);
-        assert_eq!((shop.orders[&1].word(), shop.orders[&1].shipped()), ("shipped", Some(START + Span::HOUR)));
+        assert_eq!(
+            shop.changed(Kind::Order, (START, START + Span::from_secs(1)), START + Span::DAY).count(),
+            0
+        );
+        assert_eq!(
+            (shop.orders[&1].word(), shop.orders[&1].shipped()),
+            ("shipped", Some(START + Span::HOUR))
+        );
         let case = shop.complain(1, START + Span::HOUR);
         assert_eq!(shop.aftersales[&case].expires(), Some(START + Span::HOUR + DECIDE));
     }
