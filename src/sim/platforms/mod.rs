@@ -3,27 +3,99 @@
 //!
 //! Each is a value that answers requests at a given time, so that a day passes in seconds; [`serve`] puts one behind a
 //! socket. They are strict where the real ones are (signature, time, token, windows), and page as badly.
+//! [`shop`] is what is behind all of them, [`gateway`] what their doors have in common.
 
+pub mod gateway;
 pub mod pinduoduo;
+#[cfg(test)]
+mod reader;
+pub mod shop;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use reqwest::Url;
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::time::Instant;
-use crate::sources::http::Answer;
+use crate::sources::http::{Answer, Request};
+use crate::sources::sign::{Body, Params};
 
 /// A platform that answers.
 pub trait Simulated: Send + 'static {
-    /// Answers a request's body at `now`, the platform's own time.
-    fn answer(&mut self, body: &[u8], now: Instant) -> Reply;
+    /// Answers a request that arrived when it was `now` in truth.
+    fn answer(&mut self, asked: &Asked, now: Instant) -> Reply;
+}
+
+/// A request as it arrives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// `GET`, `POST`.
+    pub method: String,
+    /// The path, with its first slash.
+    pub path: String,
+    /// What stands behind the `?`, decoded.
+    pub query: Params,
+    /// The headers, their names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Asked {
+    /// A request that leaves here, as it arrives there.
+    pub fn of(request: &Request) -> Asked {
+        let (content_type, body) = match &request.signed.body {
+            Body::Json(text) => ("application/json", text.clone()),
+            Body::Form(form) => ("application/x-www-form-urlencoded", encoded(form)),
+        };
+        let mut headers = BTreeMap::from([("content-type".to_owned(), content_type.to_owned())]);
+        headers
+            .extend(request.headers.iter().map(|(name, value)| (name.to_lowercase(), (*value).to_owned())));
+        Asked {
+            method: "POST".to_owned(),
+            path: request.url.path().to_owned(),
+            query: request.signed.query.clone(),
+            headers,
+            body: body.into_bytes(),
+        }
+    }
+
+    /// The body as a form: empty where it is none.
+    pub fn form(&self) -> Params {
+        self.typed("application/x-www-form-urlencoded").map(decoded).unwrap_or_default()
+    }
+
+    /// The body as a JSON object: none where it is something else.
+    pub fn json(&self) -> Option<Map<String, Value>> {
+        serde_json::from_str(self.typed("application/json")?).ok()
+    }
+
+    fn typed(&self, wanted: &str) -> Option<&str> {
+        let found = self.headers.get("content-type")?;
+        let body = std::str::from_utf8(&self.body).ok()?;
+        found.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case(wanted)).then_some(body)
+    }
+}
+
+/// Parameters as a form or a query has them. A URL is the one thing here that knows how.
+fn decoded(text: &str) -> Params {
+    let url = Url::parse(&format!("http://sim/?{text}")).ok();
+    url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
+}
+
+fn encoded(params: &Params) -> String {
+    let Ok(mut url) = Url::parse("http://sim/") else { return String::new() };
+    url.query_pairs_mut().extend_pairs(params);
+    url.query().unwrap_or_default().to_owned()
 }
 
 /// What a simulated platform answers.
@@ -82,10 +154,47 @@ pub async fn serve<P: Simulated>(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     type Held<P> = (Shared<P>, Arc<dyn Fn() -> Instant + Send + Sync>);
-    async fn handle<P: Simulated>(State((platform, clock)): State<Held<P>>, body: Bytes) -> Response {
+    async fn handle<P: Simulated>(
+        State((platform, clock)): State<Held<P>>,
+        method: Method,
+        uri: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Response {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let asked = Asked {
+            method: method.to_string(),
+            path: uri.path().to_owned(),
+            query: decoded(uri.query().unwrap_or_default()),
+            headers: headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
+            body: body.to_vec(),
+        };
         let mut platform = platform.lock().unwrap_or_else(PoisonError::into_inner);
-        platform.answer(&body, clock()).into_response()
+        platform.answer(&asked, clock()).into_response()
     }
     let app = Router::new().fallback(any(handle::<P>)).with_state((platform, clock));
     axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::sign::Signed;
+
+    /// What leaves as a form arrives as one, whatever is in it.
+    #[test]
+    fn a_request_arrives_as_it_left() {
+        let form: Params = [("fields", "tid,orders.oid"), ("q", "a=b&c d+é催%")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        let url = Url::parse("http://127.0.0.1:9/router/rest").unwrap();
+        let signed = Signed { query: Params::new(), body: Body::Form(form.clone()) };
+        let request = Request { url, signed, headers: vec![("x-open-no-old-err-code", "1")] };
+        let asked = Asked::of(&request);
+        assert_eq!((asked.form(), asked.path.as_str(), asked.json()), (form, "/router/rest", None));
+        assert_eq!(asked.headers["x-open-no-old-err-code"], "1");
+        let json = Signed { query: Params::new(), body: Body::Json("{\"a\":1}".to_owned()) };
+        let asked = Asked::of(&Request { signed: json, ..request });
+        assert_eq!((asked.form(), asked.json().unwrap()["a"].as_i64()), (Params::new(), Some(1)));
+    }
 }

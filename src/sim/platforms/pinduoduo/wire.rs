@@ -1,6 +1,7 @@
 //! The whole program against the simulated gateway, over a socket: an order is seen, rings before its deadline, is
 //! shipped, and is quiet. Time runs thirty times as fast for both.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
@@ -115,17 +116,16 @@ async fn an_order_rings_before_its_deadline_and_is_quiet_once_it_is_shipped() {
     let time = Arc::new(Fast(SystemTime.read()));
     let now = time.read().wall;
     let manners = Manners { open_end: true, ..Manners::default() };
-    let mut mall = Pinduoduo::new("sim-client", "sim-secret", 1, manners, now);
+    let mut mall = Pinduoduo::new("sim-client", "sim-secret", 1, 0, manners, now);
     // The token is about to end: another one is asked for first.
-    mall.access.1 = now + Span::from_minutes(30);
+    mall.issue.access.1 = now + Span::from_minutes(30);
     let minutes = Span::from_minutes;
-    mall.place("260105-000000000000001", now - minutes(46 * 60 - 3), now - minutes(10));
-    mall.place("260105-000000000000002", now - minutes(10), now - minutes(10));
-    let (access, refresh, until) = mall.tokens();
+    mall.shop.place(1, now - minutes(46 * 60 - 3), now - minutes(10));
+    mall.shop.place(2, now - minutes(10), now - minutes(10));
     let tokens = crate::sources::platform::Tokens {
-        access: Secret::new(access),
-        refresh: Some(Secret::new(refresh)),
-        access_until: Some(until),
+        access: Secret::new(mall.issue.access.0.clone()),
+        refresh: Some(Secret::new(mall.issue.refresh.clone())),
+        access_until: Some(mall.issue.access.1),
         refresh_until: None,
     };
     let file = folder.path().join("flagship.json");
@@ -146,7 +146,7 @@ async fn an_order_rings_before_its_deadline_and_is_quiet_once_it_is_shipped() {
     assert_eq!(&*found[0].subject.source, "flagship");
     let due = Instant::from_secs((now + minutes(123)).as_secs());
     assert_eq!(found[0].due, Some(due), "the platform's own deadline");
-    let (access, ..) = mall.lock().unwrap().tokens();
+    let access = mall.lock().unwrap().issue.access.0.clone();
     assert_eq!(access, "sim-access-1", "renewed once");
     assert_eq!(tokens::read(&file).unwrap().access.reveal(), access, "and in its file");
 
@@ -154,7 +154,7 @@ async fn an_order_rings_before_its_deadline_and_is_quiet_once_it_is_shipped() {
     rig.daemon.stop().await;
     let rig = Rig::start(folder.path(), time.clone(), metrics.clone()).await;
     assert_eq!(rig.until("the same incident", 1).await[0].id, found[0].id);
-    mall.lock().unwrap().ship("260105-000000000000001", rig.time.read().wall);
+    mall.lock().unwrap().shop.ship(1, rig.time.read().wall);
     rig.until("quiet", 0).await;
 
     // Nothing that is secret or personal was kept or shown.
@@ -172,7 +172,7 @@ async fn an_order_rings_before_its_deadline_and_is_quiet_once_it_is_shipped() {
         assert!(!kept.contains(secret), "{secret} was kept");
     }
     rig.daemon.stop().await;
-    let refusals = mall.lock().unwrap().refusals.clone();
+    let refusals = mall.lock().unwrap().gateway.refusals.clone();
     assert!(refusals.is_empty(), "{refusals:?}");
     stop.cancel();
     while server.join_next().await.is_some() {}

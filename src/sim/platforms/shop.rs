@@ -1,0 +1,616 @@
+//! One shop as it really is, whatever platform it is on: orders, after-sales, parcels, and what becomes of them. A seed
+//! makes it; nobody who reads it changes it. How it is shown, and to whom, is the platform's own file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::core::time::{Instant, Span};
+use crate::sim::random::Dice;
+
+/// What a shop on a platform does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Habits {
+    /// Orders may have several lines, each shipped in a parcel of its own.
+    pub lines: bool,
+    /// Goods that come back are looked at: the merchant decides a second time.
+    pub returns: bool,
+    /// In so many of a hundred changes the row is shown only after some minutes.
+    pub late: u8,
+}
+
+/// A line of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Until when it must be shipped.
+    pub ship_by: Option<Instant>,
+    /// When it was shipped, and in which parcel.
+    pub shipped: Option<(Instant, u64)>,
+    /// It was paid back before it was shipped.
+    pub refunded: bool,
+}
+
+impl Line {
+    /// Whether the merchant has still to ship it.
+    pub fn waits(&self) -> bool {
+        self.shipped.is_none() && !self.refunded
+    }
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// When it was made.
+    pub created: Instant,
+    /// When it was paid.
+    pub paid: Option<Instant>,
+    /// It must not be shipped now.
+    pub held: bool,
+    /// When the buyer asked where it stays.
+    pub urged: Option<Instant>,
+    /// Its lines, at least one.
+    pub lines: Vec<Line>,
+    /// When it was received.
+    pub received: Option<Instant>,
+    /// When it was called off.
+    pub cancelled: Option<Instant>,
+    /// When it was changed.
+    pub updated: Instant,
+    /// From when on it is shown as it is.
+    pub visible: Instant,
+}
+
+impl Order {
+    /// Its status in the program's own words (`platforms` 1.7).
+    pub fn word(&self) -> &'static str {
+        let (waiting, shipped) = (self.lines.iter().any(Line::waits), self.shipped_any());
+        match () {
+            () if self.cancelled.is_some() => "closed",
+            () if self.paid.is_none() => "unpaid",
+            () if self.held => "held",
+            () if self.received.is_some() => "done",
+            () if waiting && shipped => "part_shipped",
+            () if waiting => "to_ship",
+            () => "shipped",
+        }
+    }
+
+    fn shipped_any(&self) -> bool {
+        self.lines.iter().any(|line| line.shipped.is_some())
+    }
+
+    /// Until when it must be shipped: the earliest of what waits; once nothing does, the latest of all.
+    pub fn ship_by(&self) -> Option<Instant> {
+        let waiting = self.lines.iter().filter(|line| line.waits()).filter_map(|line| line.ship_by).min();
+        waiting.or_else(|| self.lines.iter().filter_map(|line| line.ship_by).max())
+    }
+
+    /// When the last line was shipped, once nothing waits.
+    pub fn shipped(&self) -> Option<Instant> {
+        let last = self.lines.iter().filter_map(|line| line.shipped).map(|(at, _)| at).max();
+        last.filter(|_| !self.lines.iter().any(Line::waits))
+    }
+
+    /// Until when the courier must have it.
+    pub fn pickup_by(&self) -> Option<Instant> {
+        self.ship_by().map(|at| at + Span::DAY)
+    }
+
+    /// Until when it must have arrived.
+    pub fn deliver_by(&self) -> Option<Instant> {
+        self.paid.map(|at| at + Span::DAY.times(7))
+    }
+}
+
+/// How an after-sale stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The merchant has to decide.
+    Asked,
+    /// He agreed, the money is under way.
+    Agreed,
+    /// He refused; the buyer may go on.
+    Refused,
+    /// The buyer has to send the goods back.
+    ReturnWanted,
+    /// They are back: the merchant has to decide again.
+    Returned,
+    /// The money is back.
+    Refunded,
+    /// The buyer does not want it any more.
+    Withdrawn,
+}
+
+impl Stage {
+    /// Whether the merchant has to act.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Stage::Asked | Stage::Returned)
+    }
+
+    /// Its word (`platforms` 4.5).
+    pub fn word(self) -> &'static str {
+        match self {
+            Stage::Asked | Stage::Returned => "to_handle",
+            Stage::Agreed => "refunding",
+            Stage::Refused | Stage::ReturnWanted => "waiting_buyer",
+            Stage::Refunded | Stage::Withdrawn => "closed",
+        }
+    }
+}
+
+/// A time in which the merchant had to act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// From when on.
+    pub from: Instant,
+    /// Until when he must have acted.
+    pub deadline: Instant,
+    /// When it was over.
+    pub over: Option<Instant>,
+}
+
+/// An after-sale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AfterSale {
+    /// Its order.
+    pub order: u64,
+    /// The goods come back as well.
+    pub with_goods: bool,
+    /// How it stands.
+    pub stage: Stage,
+    /// When it was made.
+    pub created: Instant,
+    /// When the merchant had to act.
+    pub turns: Vec<Turn>,
+    /// When it was first in a state that a review leads to.
+    pub reviewed: Option<Instant>,
+    /// When the money was back.
+    pub refunded: Option<Instant>,
+    /// When it was changed.
+    pub updated: Instant,
+    /// From when on it is shown as it is.
+    pub visible: Instant,
+}
+
+impl AfterSale {
+    /// Until when the merchant must act, while he must.
+    pub fn expires(&self) -> Option<Instant> {
+        self.turns.last().filter(|turn| turn.over.is_none()).map(|turn| turn.deadline)
+    }
+}
+
+/// A parcel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// Its order.
+    pub order: u64,
+    /// Its waybill (运单号).
+    pub waybill: String,
+    /// When the courier had it.
+    pub collected: Option<Instant>,
+    /// When it was handed over.
+    pub signed: Option<Instant>,
+}
+
+/// What a change was of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// An order.
+    Order,
+    /// An after-sale.
+    AfterSale,
+}
+
+/// A change that lists show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Of what …
+    pub kind: Kind,
+    /// … and which.
+    pub number: u64,
+    /// When it happened.
+    pub updated: Instant,
+    /// From when on it is shown.
+    pub visible: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Place(u64),
+    Pay(u64),
+    Ship(u64, usize),
+    Drop(u64, usize),
+    Collect(u64),
+    Receive(u64),
+    Cancel(u64),
+    Review(u64),
+    Extend(u64),
+    Urge(u64),
+    Touch(u64),
+    Complain(u64),
+    Judge(u64),
+    Return(u64),
+    Refund(u64),
+    Withdraw(u64),
+}
+
+/// A shop. Orders, after-sales and parcels have numbers from one on; platforms make ids of them.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    habits: Habits,
+    dice: Dice,
+    /// The orders.
+    pub orders: BTreeMap<u64, Order>,
+    /// The after-sales.
+    pub aftersales: BTreeMap<u64, AfterSale>,
+    /// The parcels.
+    pub parcels: BTreeMap<u64, Parcel>,
+    by_change: [BTreeSet<(Instant, u64)>; 2],
+    agenda: BTreeMap<(Instant, u64), Event>,
+    planned: u64,
+    /// Every change that was planned by itself or made by hand, in the order in which they happened.
+    pub changes: Vec<Change>,
+}
+
+/// The promise to ship.
+const SHIP: Span = Span::from_minutes(48 * 60);
+/// The time to decide about an after-sale.
+const DECIDE: Span = Span::from_minutes(48 * 60);
+
+impl Shop {
+    /// A shop with nothing in it.
+    pub fn new(seed: u64, habits: Habits) -> Shop {
+        Shop {
+            habits,
+            dice: Dice::new(seed),
+            orders: BTreeMap::new(),
+            aftersales: BTreeMap::new(),
+            parcels: BTreeMap::new(),
+            by_change: [BTreeSet::new(), BTreeSet::new()],
+            agenda: BTreeMap::new(),
+            planned: 0,
+            changes: Vec::new(),
+        }
+    }
+
+    /// Plans `count` orders over `length` from `now` on, with what becomes of them.
+    pub fn populate(&mut self, count: u64, now: Instant, length: Span) {
+        for number in 1..=count {
+            let at = now + Span::from_millis(self.dice.between(0, length.as_millis()));
+            self.plan(at, Event::Place(number));
+        }
+    }
+
+    /// Puts in an order by hand: to be shipped, paid at `paid`, changed last at `updated`.
+    pub fn place(&mut self, number: u64, paid: Instant, updated: Instant) {
+        let [paid, updated] = [paid, updated].map(|at| Instant::from_secs(at.as_secs()));
+        let mut order = fresh(paid, 1);
+        pay(&mut order, paid);
+        self.orders.insert(number, order);
+        self.touch(number, updated, |_| ());
+    }
+
+    /// Ships an order by hand.
+    pub fn ship(&mut self, number: u64, at: Instant) {
+        let at = Instant::from_secs(at.as_secs());
+        let lines = self.orders.get(&number).map_or(0, |order| order.lines.len());
+        for line in 0..lines {
+            self.send(number, line, at);
+        }
+    }
+
+    /// Puts in an after-sale by hand, which the merchant has to decide.
+    pub fn complain(&mut self, order: u64, at: Instant) -> u64 {
+        let at = Instant::from_secs(at.as_secs());
+        let number = self.aftersales.len() as u64 + 1;
+        let with_goods = self.dice.chance(50);
+        let case = AfterSale {
+            order,
+            with_goods,
+            stage: Stage::Withdrawn,
+            created: at,
+            turns: Vec::new(),
+            reviewed: None,
+            refunded: None,
+            updated: at,
+            visible: at,
+        };
+        self.aftersales.insert(number, case);
+        self.judge(number, Stage::Asked, at);
+        number
+    }
+
+    /// Lets it move on to `now`.
+    pub fn advance(&mut self, now: Instant) {
+        while let Some(entry) = self.agenda.first_entry().filter(|e| e.key().0 <= now) {
+            let ((at, _), event) = entry.remove_entry();
+            self.happen(event, at);
+        }
+    }
+
+    /// The orders or after-sales that were changed from `from` to `to`, both included, and are shown at `now`: by the
+    /// time of their last change, the earliest first.
+    pub fn changed(
+        &self,
+        kind: Kind,
+        (from, to): (Instant, Instant),
+        now: Instant,
+    ) -> impl DoubleEndedIterator<Item = u64> + '_ {
+        let found = self.by_change[kind as usize].range((from, 0)..=(to.max(from), u64::MAX));
+        let shown = move |number: &u64| {
+            let visible = match kind {
+                Kind::Order => self.orders.get(number).map(|o| o.visible),
+                Kind::AfterSale => self.aftersales.get(number).map(|a| a.visible),
+            };
+            visible.is_some_and(|at| at <= now)
+        };
+        found.map(|(_, number)| *number).filter(shown)
+    }
+
+    fn plan(&mut self, at: Instant, event: Event) {
+        self.planned += 1;
+        self.agenda.insert((Instant::from_secs(at.as_secs()), self.planned), event);
+    }
+
+    /// Plans an event between so many seconds from `at`.
+    fn later(&mut self, at: Instant, (from, to): (i64, i64), event: Event) {
+        let then = at + self.dice.span(from, to);
+        self.plan(then, event);
+    }
+
+    /// As [`Shop::later`], in so many of a hundred cases.
+    fn maybe(&mut self, percent: u8, at: Instant, between: (i64, i64), event: Event) {
+        if self.dice.chance(percent) {
+            self.later(at, between, event);
+        }
+    }
+
+    fn happen(&mut self, event: Event, at: Instant) {
+        match event {
+            Event::Place(n) => {
+                let lines = if self.habits.lines && self.dice.chance(15) { 2 } else { 1 };
+                // One in ten is seen before it is paid.
+                if self.dice.chance(10) {
+                    self.orders.insert(n, fresh(at, lines));
+                    self.touch(n, at, |_| ());
+                    let next = if self.dice.chance(20) { Event::Cancel(n) } else { Event::Pay(n) };
+                    return self.later(at, (30, 900), next);
+                }
+                self.orders.insert(n, fresh(at - Span::from_secs(60), lines));
+                self.happen(Event::Pay(n), at);
+            }
+            Event::Pay(n) => {
+                let held = self.dice.chance(2);
+                self.touch(n, at, |order| {
+                    pay(order, at);
+                    order.held = held;
+                });
+                let lines = self.orders.get(&n).map_or(1, |order| order.lines.len());
+                match self.dice.below(100) {
+                    0..=4 => self.later(at, (1800, 30_000), Event::Cancel(n)),
+                    _ => (0..lines).for_each(|line| self.later(at, (1800, 30_000), Event::Ship(n, line))),
+                }
+                if lines > 1 {
+                    self.maybe(10, at, (600, 1700), Event::Drop(n, 1));
+                }
+                if held {
+                    self.later(at, (300, 1500), Event::Review(n));
+                }
+                self.maybe(30, at, (5, 900), Event::Touch(n));
+                self.maybe(2, at, (60, 1700), Event::Extend(n));
+                self.maybe(3, at, (600, 1700), Event::Urge(n));
+            }
+            Event::Touch(n) => self.touch(n, at, |_| ()),
+            Event::Review(n) => self.touch(n, at, |order| order.held = false),
+            Event::Urge(n) => self.touch(n, at, |order| order.urged = Some(at)),
+            Event::Extend(n) => self.touch(n, at, |order| {
+                for line in &mut order.lines {
+                    line.ship_by = line.ship_by.map(|by| by + Span::DAY);
+                }
+            }),
+            Event::Drop(n, line) => self.touch(n, at, |order| {
+                if let Some(line) = order.lines.get_mut(line) {
+                    line.refunded = true;
+                }
+            }),
+            Event::Cancel(n) => self.touch(n, at, |order| order.cancelled = Some(at)),
+            Event::Ship(n, line) => {
+                if self.send(n, line, at) {
+                    self.later(at, (3600, 40_000), Event::Receive(n));
+                    self.maybe(6, at, (600, 20_000), Event::Complain(n));
+                }
+            }
+            Event::Collect(parcel) => {
+                if let Some(parcel) = self.parcels.get_mut(&parcel) {
+                    parcel.collected = Some(at);
+                }
+            }
+            Event::Receive(n) => {
+                self.touch(n, at, |order| order.received = Some(at));
+                for parcel in self.parcels.values_mut().filter(|p| p.order == n) {
+                    parcel.signed = Some(at);
+                }
+            }
+            Event::Complain(order) => {
+                let case = self.complain(order, at);
+                self.later(at, (300, 20_000), Event::Judge(case));
+            }
+            Event::Judge(case) => {
+                let with_goods = self.aftersales.get(&case).is_some_and(|a| a.with_goods);
+                let agreed = if with_goods { Stage::ReturnWanted } else { Stage::Agreed };
+                let stage = [agreed, agreed, Stage::Refused, Stage::Withdrawn];
+                let stage = self.dice.pick(&stage).copied().unwrap_or(agreed);
+                self.judge(case, stage, at);
+                match stage {
+                    Stage::Withdrawn => {}
+                    Stage::ReturnWanted if self.habits.returns => {
+                        self.later(at, (600, 20_000), Event::Return(case));
+                    }
+                    Stage::Refused if self.dice.chance(50) => {
+                        self.later(at, (300, 9000), Event::Withdraw(case));
+                    }
+                    _ => self.later(at, (300, 9000), Event::Refund(case)),
+                }
+            }
+            Event::Return(case) => {
+                self.judge(case, Stage::Returned, at);
+                self.later(at, (300, 20_000), Event::Refund(case));
+            }
+            Event::Refund(case) => self.judge(case, Stage::Refunded, at),
+            Event::Withdraw(case) => self.judge(case, Stage::Withdrawn, at),
+        }
+    }
+
+    /// Ships a line that waits. Answers whether it was the last one.
+    fn send(&mut self, number: u64, line: usize, at: Instant) -> bool {
+        let waits = |order: &Order| order.lines.get(line).is_some_and(Line::waits);
+        if !self.orders.get(&number).is_some_and(waits) {
+            return false;
+        }
+        let parcel = self.parcels.len() as u64 + 1;
+        let waybill = format!("753{parcel:011}");
+        self.parcels.insert(parcel, Parcel { order: number, waybill, collected: None, signed: None });
+        self.later(at, (600, 20_000), Event::Collect(parcel));
+        self.touch(number, at, |order| {
+            if let Some(line) = order.lines.get_mut(line) {
+                line.shipped = Some((at, parcel));
+            }
+        });
+        self.orders.get(&number).is_some_and(|order| order.shipped().is_some())
+    }
+
+    /// When a change is shown.
+    fn shown(&mut self, at: Instant) -> Instant {
+        match self.dice.chance(self.habits.late) {
+            true => at + self.dice.span(1, 240),
+            false => at,
+        }
+    }
+
+    fn touch(&mut self, number: u64, at: Instant, change: impl FnOnce(&mut Order)) {
+        let visible = self.shown(at);
+        let Some(order) = self.orders.get_mut(&number) else { return };
+        let before = order.updated;
+        change(order);
+        (order.updated, order.visible) = (at, visible);
+        self.moved(Kind::Order, number, before, (at, visible));
+    }
+
+    fn judge(&mut self, number: u64, stage: Stage, at: Instant) {
+        let visible = self.shown(at);
+        let Some(case) = self.aftersales.get_mut(&number) else { return };
+        let before = case.updated;
+        (case.stage, case.updated, case.visible) = (stage, at, visible);
+        if let Some(turn) = case.turns.last_mut() {
+            turn.over.get_or_insert(at);
+        }
+        if stage.is_ours() {
+            case.turns.push(Turn { from: at, deadline: at + DECIDE, over: None });
+        } else if stage != Stage::Withdrawn {
+            case.reviewed.get_or_insert(at);
+        }
+        if stage == Stage::Refunded {
+            case.refunded = Some(at);
+        }
+        self.moved(Kind::AfterSale, number, before, (at, visible));
+    }
+
+    fn moved(&mut self, kind: Kind, number: u64, before: Instant, (updated, visible): (Instant, Instant)) {
+        let by_change = &mut self.by_change[kind as usize];
+        by_change.remove(&(before, number));
+        by_change.insert((updated, number));
+        self.changes.push(Change { kind, number, updated, visible });
+    }
+}
+
+fn fresh(created: Instant, lines: usize) -> Order {
+    Order {
+        created,
+        paid: None,
+        held: false,
+        urged: None,
+        lines: vec![Line { ship_by: None, shipped: None, refunded: false }; lines.max(1)],
+        received: None,
+        cancelled: None,
+        updated: created,
+        visible: created,
+    }
+}
+
+/// Later lines are promised for a day later.
+fn pay(order: &mut Order, at: Instant) {
+    order.paid = Some(at);
+    let mut ship_by = at + SHIP;
+    for line in &mut order.lines {
+        line.ship_by = Some(ship_by);
+        ship_by = ship_by + Span::DAY;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Instant = Instant::from_secs(1_767_571_200);
+
+    fn day(habits: Habits) -> Shop {
+        let mut shop = Shop::new(9, habits);
+        shop.populate(2000, START, Span::DAY);
+        shop.advance(START + Span::DAY.times(3));
+        shop
+    }
+
+    /// What a test reads is there: every state, several lines, moved deadlines, second decisions.
+    #[test]
+    fn a_day_has_everything_in_it() {
+        let mut shop = Shop::new(9, Habits { lines: true, returns: true, late: 5 });
+        shop.populate(2000, START, Span::DAY);
+        let mut words: BTreeSet<&str> = BTreeSet::new();
+        for hour in 0..60 {
+            shop.advance(START + Span::HOUR.times(hour));
+            words.extend(shop.orders.values().map(Order::word));
+            words.extend(shop.aftersales.values().map(|a| a.stage.word()));
+        }
+        let all = ["closed", "done", "held", "part_shipped", "refunding", "shipped", "to_handle", "to_ship"];
+        assert_eq!(words, all.into_iter().chain(["unpaid", "waiting_buyer"]).collect());
+        assert_eq!(shop.orders.len(), 2000);
+        assert!(shop.aftersales.len() > 60 && shop.changes.len() > 6000, "{}", shop.changes.len());
+        let moved = |order: &&Order| order.lines[0].ship_by != order.paid.map(|at| at + SHIP);
+        assert!(shop.orders.values().filter(moved).count() > 10);
+        assert!(shop.aftersales.values().any(|a| a.turns.len() == 2));
+        assert!(shop.orders.values().any(|o| o.lines.iter().any(|line| line.refunded)));
+        assert!(shop.parcels.values().all(|p| p.collected.is_some()));
+        assert!(shop.changes.iter().any(|c| c.visible > c.updated));
+        assert!(shop.changes.is_sorted_by_key(|c| c.updated));
+    }
+
+    /// Nobody who reads it changes it, and a plain shop has neither lines nor second decisions.
+    #[test]
+    fn the_same_seed_is_the_same_shop() {
+        let (one, other) = (day(Habits::default()), day(Habits::default()));
+        assert_eq!((&one.orders, &one.aftersales), (&other.orders, &other.aftersales));
+        assert!(one.orders.values().all(|order| order.lines.len() == 1));
+        assert!(one.aftersales.values().all(|case| case.turns.len() == 1));
+        assert!(one.changes.iter().all(|change| change.visible == change.updated));
+    }
+
+    #[test]
+    fn what_changed_is_shown_once_and_only_when_it_is_visible() {
+        let mut shop = Shop::new(1, Habits { late: 100, ..Habits::default() });
+        shop.place(1, START, START);
+        let all = (START, START + Span::DAY);
+        let visible = shop.orders[&1].visible;
+        assert_eq!(shop.changed(Kind::Order, all, visible - Span::from_secs(1)).count(), 0);
+        assert_eq!(shop.changed(Kind::Order, all, visible).collect::<Vec<_>>(), [1]);
+        shop.ship(1, START + Span::HOUR);
+        assert_eq!(shop.changed(Kind::Order, all, START + Span::DAY).collect::<Vec<_>>(), [1]);
+        assert_eq!(
+            shop.changed(Kind::Order, (START, START + Span::from_secs(1)), START + Span::DAY).count(),
+            0
+        );
+        assert_eq!(
+            (shop.orders[&1].word(), shop.orders[&1].shipped()),
+            ("shipped", Some(START + Span::HOUR))
+        );
+        let case = shop.complain(1, START + Span::HOUR);
+        assert_eq!(shop.aftersales[&case].expires(), Some(START + Span::HOUR + DECIDE));
+    }
+}
