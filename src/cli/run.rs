@@ -81,21 +81,67 @@ pub(super) fn socket_of(settings: &Settings) -> PathBuf {
 /// # Errors
 /// It cannot be started.
 pub fn main(args: &RunArgs, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<ExitCode> {
-    // One provider of TLS for everything that speaks it, before anything does.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
-        bail!("TLS has been set up before in this process");
+    if args.example && args.config.is_some() {
+        bail!("--example brings its own configuration: leave --config out");
     }
-    let env = Arc::new(environment::whole());
-    fail::arm(&env);
-    let time: Arc<dyn TimeSource> = Arc::new(SystemTime);
-    let now = time.read().wall;
     let main = match args.example {
         true => PathBuf::from(format!("{}examples/first-alert.toml", builtin::PREFIX)),
         false => main_file(args.config.as_deref()),
     };
-    if args.example && args.config.is_some() {
-        bail!("--example brings its own configuration: leave --config out");
+    let example = args.example;
+    let job = Job {
+        main,
+        env: environment::whole(),
+        time: Arc::new(SystemTime),
+        own_address: example,
+        greet: Box::new(|out, main, ready, link| greet(out, example, main, ready, link)),
+        begin: Box::new(move |daemon, import| {
+            if example {
+                let (handle, now) = (daemon.handle.clone(), daemon.now.get());
+                daemon.supervisor.start("example", Duration::from_secs(1), |stop| async move {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = example::feed(&handle, &import, now) => stop.cancelled().await,
+                    }
+                });
+            }
+        }),
+    };
+    work(job, out, err)
+}
+
+/// What is said at the start: to whom, of which main file, of what is configured, with where the pages are.
+type Greet<'a> = Box<dyn FnOnce(&mut dyn Write, &Path, &Ready, &str) -> std::io::Result<()> + 'a>;
+
+/// A desk to run, and what is particular about it.
+pub(super) struct Job<'a> {
+    /// Its main file.
+    pub(super) main: PathBuf,
+    /// The environment.
+    pub(super) env: BTreeMap<String, String>,
+    /// Its clocks.
+    pub(super) time: Arc<dyn TimeSource>,
+    /// Any port will do, and links lead to it.
+    pub(super) own_address: bool,
+    /// What is said at the start.
+    pub(super) greet: Greet<'a>,
+    /// Starts what else belongs to it.
+    pub(super) begin: Box<dyn FnOnce(&mut Daemon, Arc<ImportConfig>) + 'a>,
+}
+
+/// Runs a desk until it is stopped.
+///
+/// # Errors
+/// It cannot be started.
+pub(super) fn work(job: Job<'_>, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<ExitCode> {
+    // One provider of TLS for everything that speaks it, before anything does.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        bail!("TLS has been set up before in this process");
     }
+    let Job { main, env, time, own_address, greet, begin } = job;
+    let env = Arc::new(env);
+    fail::arm(&env);
+    let now = time.read().wall;
     // Where the data lies is needed even when the rest of the configuration cannot be used.
     let store_path = check_settings(&main, &env, Some(now))
         .whole
@@ -134,9 +180,9 @@ pub fn main(args: &RunArgs, out: &mut impl Write, err: &mut impl Write) -> anyho
         .build()
         .context("failed to start the runtime")?;
     let code = runtime.block_on(async {
-        let listeners = listen(&mut ready, args.example).await?;
+        let listeners = listen(&mut ready, own_address).await?;
         let link = ready.settings.alerting.base_url.clone().unwrap_or_default();
-        greet(out, args, &main, &ready, &link)?;
+        greet(out, &main, &ready, &link)?;
         let plan = Plan {
             main,
             env,
@@ -148,7 +194,7 @@ pub fn main(args: &RunArgs, out: &mut impl Write, err: &mut impl Write) -> anyho
             time,
             metrics: Arc::new(Metrics::new(Known::default()).context("failed to set up the metrics")?),
         };
-        work(plan, listeners, args.example).await
+        serve(plan, listeners, begin).await
     });
     // A blocking read that hangs must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -156,11 +202,11 @@ pub fn main(args: &RunArgs, out: &mut impl Write, err: &mut impl Write) -> anyho
 }
 
 /// Opens the sockets, and says in the settings where they are where nobody else did.
-async fn listen(ready: &mut Ready, example: bool) -> anyhow::Result<Listeners> {
+async fn listen(ready: &mut Ready, own_address: bool) -> anyhow::Result<Listeners> {
     ready.settings.server.socket = Some(socket_of(&ready.settings));
     let opened = Listeners::open(&ready.settings.server).await;
     let listeners = match opened {
-        Err(_) if example => {
+        Err(_) if own_address => {
             // Something else has the port: any other will do for a first look.
             ready.settings.server.listen = "127.0.0.1:0".to_owned();
             Listeners::open(&ready.settings.server).await
@@ -168,7 +214,7 @@ async fn listen(ready: &mut Ready, example: bool) -> anyhow::Result<Listeners> {
         opened => opened,
     };
     let listeners = listeners.context("failed to open the server's sockets")?;
-    if ready.settings.alerting.base_url.is_none() || example {
+    if ready.settings.alerting.base_url.is_none() || own_address {
         let local =
             listeners.addresses().into_iter().find(|a| a.ip().is_loopback() || a.ip().is_unspecified());
         ready.settings.alerting.base_url = local.map(|a| format!("http://127.0.0.1:{}", a.port()));
@@ -177,13 +223,7 @@ async fn listen(ready: &mut Ready, example: bool) -> anyhow::Result<Listeners> {
 }
 
 /// What a first user needs to know.
-fn greet(
-    out: &mut impl Write,
-    args: &RunArgs,
-    main: &Path,
-    ready: &Ready,
-    link: &str,
-) -> std::io::Result<()> {
+fn greet(out: &mut dyn Write, example: bool, main: &Path, ready: &Ready, link: &str) -> std::io::Result<()> {
     if !main.to_string_lossy().starts_with(builtin::PREFIX) {
         return Ok(());
     }
@@ -191,7 +231,7 @@ fn greet(
     writeln!(out, "值班铃 shiftbell 运行中 / running: {link}")?;
     writeln!(out, "  数据 / data        {data}/")?;
     writeln!(out, "  告警 / alerts      打印在此终端 / on this terminal, 邮件 / mails in {data}/mail/")?;
-    if args.example {
+    if example {
         writeln!(
             out,
             "  示例 / example     一张工单还有 10 秒超时 / a ticket will be late in 10 s: 请看告警 / watch"
@@ -279,7 +319,11 @@ impl Follower for Pages {
 }
 
 /// Starts the desk and its server, and waits for the end.
-async fn work(plan: Plan, listeners: Listeners, example: bool) -> anyhow::Result<ExitCode> {
+async fn serve(
+    plan: Plan,
+    listeners: Listeners,
+    begin: impl FnOnce(&mut Daemon, Arc<ImportConfig>),
+) -> anyhow::Result<ExitCode> {
     let (mut terminate, mut interrupt, mut hang_up) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
     let (server, import) = (plan.ready.settings.server.clone(), Arc::new(plan.ready.settings.import.clone()));
@@ -313,15 +357,7 @@ async fn work(plan: Plan, listeners: Listeners, example: bool) -> anyhow::Result
             info!(cut = stopped.cut, "connections were cut at the stop");
         }
     });
-    if example {
-        let (handle, now) = (daemon.handle.clone(), daemon.now.get());
-        daemon.supervisor.start("example", Duration::from_secs(1), |stop| async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = example::feed(&handle, &import, now) => stop.cancelled().await,
-            }
-        });
-    }
+    begin(&mut daemon, import);
     // §16.1, 7: ready once the desk is loaded, which makes attempts of older epochs uncertain.
     let mut booted = daemon.health.clone();
     let mut ready_told = false;

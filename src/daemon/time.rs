@@ -58,6 +58,33 @@ impl TimeSource for SystemTime {
     }
 }
 
+/// The machine's clocks, made to run faster: to see a shift in minutes. What waits for the outside waits in real time.
+#[derive(Clone, Copy, Debug)]
+pub struct FastTime {
+    began: Reading,
+    factor: u32,
+}
+
+impl FastTime {
+    /// Both clocks from now on, `factor` times as fast; the wall shows `wall` now.
+    pub fn new(wall: Instant, factor: u32) -> FastTime {
+        FastTime { began: Reading { wall, ..SystemTime.read() }, factor: factor.max(1) }
+    }
+}
+
+impl TimeSource for FastTime {
+    fn read(&self) -> Reading {
+        let run = SystemTime.read().elapsed.less(self.began.elapsed).times(self.factor.into());
+        Reading { wall: self.began.wall + run, elapsed: self.began.elapsed + run }
+    }
+
+    fn sleep(&self, span: Span) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        // Never none at all: whoever waits for a moment lets others work.
+        let real = (to_duration(span) / self.factor).max(std::time::Duration::from_millis(1));
+        Box::pin(tokio::time::sleep(real))
+    }
+}
+
 /// A span for what waits in real time; a negative one is none.
 pub fn to_duration(span: Span) -> std::time::Duration {
     std::time::Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(0))
@@ -114,6 +141,21 @@ mod tests {
         let second = SystemTime.read();
         assert!(second.elapsed >= first.elapsed);
         assert!(first.wall.is_plausible());
+    }
+
+    #[tokio::test]
+    async fn fast_clocks_run_together_and_wake_whoever_waits_for_them() {
+        let begin = Instant::from_secs(1_800_000_000);
+        let time = FastTime::new(begin, 60);
+        let (before, real) = (time.read(), SystemTime.read());
+        time.sleep(Span::from_secs(3)).await;
+        let (after, really) = (time.read(), SystemTime.read());
+        assert!(before.wall >= begin && after.wall.since(before.wall) >= Span::from_secs(3));
+        let (wall, counter) = (after.wall.since(before.wall), after.elapsed.less(before.elapsed));
+        assert_eq!(wall, counter);
+        // The counter of the machine is read a little before and a little after.
+        let most = really.elapsed.less(real.elapsed) + Span::from_millis(1);
+        assert!(wall <= most.times(60) + Span::from_millis(60), "{wall}");
     }
 
     #[tokio::test]

@@ -35,6 +35,7 @@
 //! | I49 | `invariants/rows.rs`, `world.rs` | every commit; every configuration that is offered |
 //! | I50 | `invariants/rows.rs` | everything kept, at rest |
 
+pub mod helpdesk;
 pub mod invariants;
 pub mod kept;
 pub mod land;

@@ -288,6 +288,12 @@ impl Shop {
         self.touch(number, updated, |_| ());
     }
 
+    /// Puts in an order by hand that was paid at `paid` and forgotten: it is shipped at `ships`.
+    pub fn forget(&mut self, number: u64, paid: Instant, ships: Instant) {
+        self.place(number, paid, paid);
+        self.plan(ships, Event::Ship(number, 0));
+    }
+
     /// Ships an order by hand.
     pub fn ship(&mut self, number: u64, at: Instant) {
         let at = Instant::from_secs(at.as_secs());
