@@ -4,6 +4,7 @@ pub mod audit;
 pub mod calendar;
 pub mod check;
 pub mod config;
+pub mod demo;
 mod example;
 pub mod explain;
 pub mod incidents;
@@ -29,7 +30,7 @@ use crate::core::calendar::zone_table;
     name = "shiftbell",
     version = version(),
     max_term_width = 100,
-    after_help = "Try it: shiftbell run --example\n\
+    after_help = "Try it: shiftbell demo\n\
         Before: shiftbell replay -c builtin:examples/shop.toml HISTORY.jsonl --html report.html\n\
         Begin:  shiftbell config show shiftbell.toml > shiftbell.toml && shiftbell check\n\
         Any single value of a configuration can be set by the environment: SHIFTBELL__DESK__ZONE=Asia/Shanghai"
@@ -42,6 +43,7 @@ struct Arguments {
 /// The help of each stands at its arguments.
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::DemoArgs),
     Run(run::RunArgs),
     SendTest(send_test::SendTestArgs),
     Incidents(incidents::IncidentsArgs),
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
     let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut err = io::stderr();
     let done = match &arguments.verb {
+        Verb::Demo(args) => demo::main(args, &mut out, &mut err),
         Verb::Run(args) => run::main(args, &mut out, &mut err),
         Verb::SendTest(args) => send_test::main(args, &mut out, &mut err),
         Verb::Incidents(args) => incidents::incidents(args, &mut out),

@@ -10,6 +10,7 @@ static FILES: &[(&str, &str)] = &[
     ("calendars/desks.toml", include_str!("../../config/calendars/desks.toml")),
     ("policies/handbook.toml", include_str!("../../config/policies/handbook.toml")),
     ("roster.toml", include_str!("../../config/roster.toml")),
+    ("examples/demo.toml", include_str!("../../config/examples/demo.toml")),
     ("examples/first-alert.toml", include_str!("../../config/examples/first-alert.toml")),
     ("examples/first-alert.jsonl", include_str!("../../config/examples/first-alert.jsonl")),
     ("examples/olist.toml", include_str!("../../config/examples/olist.toml")),

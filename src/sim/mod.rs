@@ -45,6 +45,7 @@ mod profile;
 mod provider;
 pub mod random;
 mod source;
+pub mod stand;
 pub mod trace;
 mod world;
 

@@ -35,6 +35,12 @@ pub trait Simulated: Send + 'static {
     fn answer(&mut self, asked: &Asked, now: Instant) -> Reply;
 }
 
+impl Simulated for Box<dyn Simulated> {
+    fn answer(&mut self, asked: &Asked, now: Instant) -> Reply {
+        (**self).answer(asked, now)
+    }
+}
+
 /// A request as it arrives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {

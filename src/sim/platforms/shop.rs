@@ -288,9 +288,10 @@ impl Shop {
         self.touch(number, updated, |_| ());
     }
 
-    /// Puts in an order by hand that was paid at `paid` and forgotten: it is shipped at `ships`.
-    pub fn forget(&mut self, number: u64, paid: Instant, ships: Instant) {
-        self.place(number, paid, paid);
+    /// Puts in an order by hand that was paid at `paid`, changed last at `updated`, and forgotten: it is shipped at
+    /// `ships`.
+    pub fn forget(&mut self, number: u64, paid: Instant, updated: Instant, ships: Instant) {
+        self.place(number, paid, updated);
         self.plan(ships, Event::Ship(number, 0));
     }
 

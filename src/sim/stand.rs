@@ -1,0 +1,207 @@
+//! Simulated platforms that stand open, each on a port of its own, with the configuration that reads them
+//! (`shiftbell sim serve`, `shiftbell demo`).
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::helpdesk::HelpDesk;
+use super::platforms::gateway::Manners;
+use super::platforms::pinduoduo::Pinduoduo;
+use super::platforms::shop::Shop;
+use super::platforms::{Simulated, serve};
+use crate::core::ids::Secret;
+use crate::core::time::{Instant, Span};
+use crate::sources::platform::Tokens;
+use crate::sources::tokens;
+
+/// What a simulated shop is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Trade {
+    /// The seed of everything that happens.
+    pub seed: u64,
+    /// Orders a day, of each shop.
+    pub orders: u64,
+    /// Between two questions to the help desk, on the average.
+    pub asked_every: Span,
+    /// For so many days there is something to happen.
+    pub days: u32,
+    /// Of a thousand requests so many go wrong.
+    pub trouble: u16,
+}
+
+/// The name of a platform's clock: what its time is now.
+pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
+
+/// A platform that stands open.
+struct Door {
+    /// The name of the source that reads it.
+    name: &'static str,
+    /// What it is, for people.
+    title: &'static str,
+    listener: TcpListener,
+    platform: Box<dyn Simulated>,
+    tokens: Option<Tokens>,
+    /// The lines of its source, from the folder of its secrets and where it is.
+    lines: fn(&str, SocketAddr) -> String,
+}
+
+/// Simulated platforms, ready to be served.
+pub struct Stand {
+    doors: Vec<Door>,
+}
+
+impl std::fmt::Debug for Stand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.doors.iter().map(|door| door.name)).finish()
+    }
+}
+
+/// The secret of every simulated app, and of the help desk.
+const SECRET: &str = "sim-secret";
+
+impl Stand {
+    /// Opens every platform at `now`: on ports from `port` on, or, where it is 0, on any.
+    ///
+    /// # Errors
+    /// A port is taken.
+    pub fn open(ip: IpAddr, port: u16, trade: Trade, now: Instant) -> io::Result<Stand> {
+        let mut doors = Vec::new();
+        for (nth, made) in all(trade, now).into_iter().enumerate() {
+            let port = if port == 0 { 0 } else { port.saturating_add(u16::try_from(nth).unwrap_or(0)) };
+            let listener = TcpListener::bind((ip, port))?;
+            listener.set_nonblocking(true)?;
+            let Made { name, title, platform, tokens, lines } = made;
+            doors.push(Door { name, title, listener, platform, tokens, lines });
+        }
+        Ok(Stand { doors })
+    }
+
+    /// What stands open where: name, what it is, address.
+    ///
+    /// # Errors
+    /// The system does not know a socket any more.
+    pub fn addresses(&self) -> io::Result<Vec<(&'static str, &'static str, SocketAddr)>> {
+        self.doors.iter().map(|door| Ok((door.name, door.title, door.listener.local_addr()?))).collect()
+    }
+
+    /// Writes what reads them into a folder: `sources.toml`, and beside it a file with each shop's tokens and one with
+    /// the secret, all for nobody else.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let mut text = String::from("# Simulated platforms: they lose everything when they stop.\n");
+        crate::wire::secret::replace(&folder.join("sim.secret"), SECRET.as_bytes())?;
+        for door in &self.doors {
+            if let Some(given) = &door.tokens {
+                tokens::write(&folder.join(format!("{}.json", door.name)), given)?;
+            }
+            text.push('\n');
+            text += &(door.lines)(door.name, door.listener.local_addr()?);
+        }
+        fs::write(folder.join("sources.toml"), text)?;
+        Ok(())
+    }
+
+    /// Serves them until it is stopped. `clock` is theirs.
+    ///
+    /// # Errors
+    /// A socket broke.
+    pub async fn run(self, clock: Clock, stop: CancellationToken) -> io::Result<()> {
+        let mut servers = JoinSet::new();
+        for door in self.doors {
+            let listener = tokio::net::TcpListener::from_std(door.listener)?;
+            let platform = Arc::new(Mutex::new(door.platform));
+            servers.spawn(serve(listener, platform, Arc::clone(&clock), stop.clone()));
+        }
+        while let Some(ended) = servers.join_next().await {
+            ended.map_err(io::Error::other)??;
+        }
+        Ok(())
+    }
+}
+
+struct Made {
+    name: &'static str,
+    title: &'static str,
+    platform: Box<dyn Simulated>,
+    tokens: Option<Tokens>,
+    lines: fn(&str, SocketAddr) -> String,
+}
+
+/// Every platform that there is.
+fn all(trade: Trade, now: Instant) -> Vec<Made> {
+    vec![pinduoduo(trade, now), helpdesk(trade, now)]
+}
+
+/// Fills a shop: a day that was, the days that come, and orders that somebody forgets.
+fn fill(shop: &mut Shop, trade: Trade, now: Instant) {
+    let days = i64::from(trade.days);
+    let orders = trade.orders.saturating_mul(u64::from(trade.days) + 1);
+    shop.populate(orders, now - Span::DAY, Span::DAY.times(days + 1));
+    // What is forgotten is due from soon on, one every hour and a half, and shipped a while too late.
+    for nth in 0..16 * days {
+        let due = now + Span::from_minutes(25 + 90 * nth);
+        let number = orders + 1 + u64::try_from(nth).unwrap_or(0);
+        let (paid, touched) = (due - Span::DAY.times(2), due - Span::from_minutes(95));
+        shop.forget(number, paid, touched, due + Span::from_minutes(20));
+    }
+}
+
+fn pinduoduo(trade: Trade, now: Instant) -> Made {
+    let manners = Manners { trouble: trade.trouble, ..Manners::default() };
+    let mut mall = Pinduoduo::new("sim-client", SECRET, trade.seed, 3, manners, now);
+    fill(&mut mall.shop, trade, now);
+    Made {
+        name: "pdd-flagship",
+        title: "拼多多旗舰店 / a shop on Pinduoduo",
+        tokens: Some(Tokens {
+            access: Secret::new(mall.issue.access.0.clone()),
+            refresh: Some(Secret::new(mall.issue.refresh.clone())),
+            access_until: Some(mall.issue.access.1),
+            refresh_until: None,
+        }),
+        platform: Box::new(mall),
+        lines: |name, address| {
+            format!(
+                "[sources.{name}]\nshop       = \"flagship\"\nevery      = \"60s\"\nlook_back  = \"2h\"\n\
+                 token_file = \"{name}.json\"\n[sources.{name}.pinduoduo]\n\
+                 gateway            = \"http://{address}/api/router\"\nclient_id          = \"sim-client\"\n\
+                 client_secret_file = \"sim.secret\"\n"
+            )
+        },
+    }
+}
+
+fn helpdesk(trade: Trade, now: Instant) -> Made {
+    let mut desk = HelpDesk::new(trade.seed, SECRET, now - Span::from_minutes(20), trade.asked_every);
+    // Whoever looks for the first time sees one come due within the hour.
+    desk.forget(now, now + Span::from_minutes(70));
+    Made {
+        name: "helpdesk",
+        title: "自建工单系统 / the shop's own help desk",
+        platform: Box::new(desk),
+        tokens: None,
+        lines: |name, address| {
+            format!(
+                "[sources.{name}]\nevery             = \"30s\"\nlook_back         = \"2h\"\n\
+                 access_token_file = \"sim.secret\"\n[sources.{name}.http]\n\
+                 base        = \"http://{address}/api/\"\nauth.bearer = {{}}\n\
+                 [sources.{name}.http.lists.tickets]\nitems     = \"tickets\"\npaging    = \"keyset\"\n\
+                 page_size = 50\nlag       = \"2s\"\n\
+                 request   = {{ url = \"tickets\", query = {{ updated_after = \"{{{{ from }}}}\" }} }}\n\
+                 [sources.{name}.http.lists.tickets.map]\nkind       = \"ticket\"\nid         = \"row.id\"\n\
+                 modified   = \"row.updated_at\"\n\
+                 marks      = {{ opened = \"row.asked_at\", customer_message = \"row.asked_at\", \
+                 agent_reply = \"row.answered_at\", resolved = \"row.closed_at\", closed = \"row.closed_at\" }}\n\
+                 attributes = {{ status = \"row.status\", shop = \"row.shop\", title = \"row.subject\" }}\n"
+            )
+        },
+    }
+}
