@@ -50,6 +50,7 @@ impl Reply {
             retry_after: None,
             content_type: self.content_type.to_owned(),
             body: self.body,
+            ..Answer::default()
         })
     }
 

@@ -33,7 +33,7 @@ fn mall(seed: u64, manners: Manners) -> Pinduoduo {
 fn body(request: &Request) -> Vec<u8> {
     match &request.signed.body {
         Body::Json(text) => text.clone().into_bytes(),
-        Body::Form(_) => panic!("JSON"),
+        _ => panic!("JSON"),
     }
 }
 
