@@ -240,8 +240,11 @@ impl Cursor {
                     Some(More::After(next)) => Some(next),
                     _ => None,
                 };
-                if next.is_some() && next == after {
-                    return Err(malformed("same_cursor"));
+                match next.is_some() && next == after {
+                    // Some say at the end where they are.
+                    true if facts.rows == 0 => return Ok(self.over(window)),
+                    true => return Err(malformed("same_cursor")),
+                    false => {}
                 }
                 Stage::Next { page: page + 1, after: next }
             }
