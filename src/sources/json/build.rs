@@ -46,7 +46,7 @@ impl List {
     pub(super) fn kept(&self, want: &Want) -> Name {
         let names = self.config.detail.iter().flat_map(|detail| detail.keep.keys().cloned());
         let values = want.ids.iter().skip(3).cloned();
-        names.zip(values).map(|(name, value)| (name, Name::from(value))).collect()
+        Name::from(names.zip(values).collect::<BTreeMap<String, String>>())
     }
 }
 
@@ -544,7 +544,7 @@ impl DetailConfig {
 
     /// Something for everything that is kept.
     pub(super) fn sample_kept(&self) -> Name {
-        self.keep.keys().map(|name| (name.clone(), Name::from("1"))).collect()
+        Name::from(self.keep.keys().map(|name| (name.clone(), "1")).collect::<BTreeMap<String, &str>>())
     }
 }
 

@@ -143,10 +143,10 @@ fn environment(place: Place, zone: &TimeZone) -> Environment<'static> {
     environment.add_filter("lower", |text: &str| text.to_lowercase());
     environment.add_filter("upper", |text: &str| text.to_uppercase());
     environment.add_filter("trim", |text: &str| text.trim().to_owned());
-    environment.add_filter("length", |value: &Value| value.len());
+    environment.add_filter("length", |value: &Value| value.len().ok_or_else(|| odd("has no length")));
     environment.add_filter("first", |value: &Value| end(value, true));
     environment.add_filter("last", |value: &Value| end(value, false));
-    environment.add_filter("string", |value: &Value| value.to_string());
+    environment.add_filter("string", |value: &Value| there(value).map(Value::to_string));
     environment.add_filter("int", int);
     environment.add_filter("part", part);
     environment.add_filter("json", json);
@@ -172,6 +172,11 @@ fn environment(place: Place, zone: &TimeZone) -> Environment<'static> {
 
 fn odd(what: &'static str) -> Error {
     Error::new(ErrorKind::InvalidOperation, what)
+}
+
+/// A filter is given what is not there without a word: it would become an empty text.
+fn there(value: &Value) -> Result<&Value, Error> {
+    if value.is_undefined() { Err(Error::from(ErrorKind::UndefinedError)) } else { Ok(value) }
 }
 
 /// An instant of ours: `from`, `to`, `now`.
@@ -224,7 +229,7 @@ fn end(value: &Value, first: bool) -> Result<Value, Error> {
 
 /// A value as JSON with its quotes.
 fn json(value: &Value) -> Result<Value, Error> {
-    let text = serde_json::to_string(value).map_err(|_| odd("is not JSON"))?;
+    let text = serde_json::to_string(there(value)?).map_err(|_| odd("is not JSON"))?;
     Ok(Value::from_safe_string(text))
 }
 
@@ -375,7 +380,7 @@ mod tests {
         }
         for text in [
             "{{ size | epoch }}",
-            "{{ from | format('%Q') }}",
+            "{{ from | format('%') }}",
             "{{ from | minus('x') }}",
             "{{ 'x' | parse('%Y') }}",
         ] {
@@ -423,7 +428,7 @@ mod tests {
             ("row.list | last", "2"),
             ("{'a': 'x'}[row.none | default('b')] | default('other')", "other"),
             ("'yes' if row.id > 5 else 'no'", "yes"),
-            ("row.none is defined", "false"),
+            ("row.none is defined", "False"),
             ("row.id ~ '-' ~ row.url | length", "7-19"),
         ] {
             let got = sandbox.expression(text).unwrap().eval(&row).map(|v| v.to_string());

@@ -511,7 +511,7 @@ seen = { ship_by = "rows.x" }
             "lists.A.map.kind: found `Ticket!`, expected a word such as ticket, order, aftersale",
             "lists.A.map.id: is empty, expected an expression such as row.id",
             "lists.A.map.marks.Opened: is no name, expected small letters, digits and _",
-            "lists.A.map.marks.Opened: syntax error: unexpected end of input, expected identifier",
+            "lists.A.map.marks.Opened: syntax error: unexpected end of input, expected identifier or integer",
             "lists.A.map.seen.ship_by: ends in _by, which is for deadlines; these have an instant",
             "lists.A.map.seen.ship_by: uses `rows`, expected one of: row",
         ]
@@ -535,6 +535,25 @@ seen = { ship_by = "rows.x" }
         .replace("auth", "plain_http = true\nauth");
     assert_eq!(problems(&plain).len(), 1);
     assert!(problems(&plain)[0].starts_with("plain_http: everybody on the way"), "a warning");
+}
+
+/// The examples that are tried against the real servers in tests/real.
+#[test]
+fn the_examples_are_taken() {
+    for (name, text) in [
+        ("rt", include_str!("../../../../config/examples/rt.toml")),
+        ("medusa", include_str!("../../../../config/examples/medusa.toml")),
+    ] {
+        let table: toml::Table = toml::from_str(text).unwrap();
+        let section = table["sources"][name]["http"].clone();
+        let config: HttpConfig = section.try_into().unwrap();
+        let mut problems = Problems::new();
+        config.check(&mut problems);
+        assert_eq!(
+            problems.into_vec().iter().map(|p| format!("{}: {}", p.path, p.text)).collect::<Vec<_>>(),
+            [""; 0]
+        );
+    }
 }
 
 #[test]

@@ -18,8 +18,16 @@ pub(super) struct Ticket {
     pub(super) status: &'static str,
     pub(super) due: Instant,
     pub(super) messages: Vec<(u64, bool, Instant)>,
-    /// Nobody is shown it before.
+    /// Until then it is shown as it was before: its change and status; a new one not at all.
     visible: Instant,
+    before: Option<(Instant, &'static str)>,
+}
+
+impl Ticket {
+    /// Its change and status as it is shown at `now`.
+    fn shown(&self, now: Instant) -> Option<(Instant, &'static str)> {
+        if self.visible <= now { Some((self.modified, self.status)) } else { self.before }
+    }
 }
 
 pub(super) struct Server {
@@ -111,6 +119,7 @@ impl Server {
             due: Instant::from_secs(at.as_secs()) + Span::HOUR.times(4),
             messages: Vec::new(),
             visible: at,
+            before: None,
         };
         self.next_message += 1;
         ticket.messages.push((self.next_message, false, at));
@@ -131,7 +140,7 @@ impl Server {
             self.next_message += 1;
             let (now, message) = (self.now, self.next_message);
             let Some(ticket) = self.tickets.values_mut().nth(place) else { continue };
-            // A change of before is overtaken.
+            ticket.before = ticket.shown(now);
             ticket.modified = now;
             ticket.status = word;
             ticket.messages.push((message, from_us, now));
@@ -220,11 +229,8 @@ impl Server {
         let to = instant("to").unwrap_or(START + Span::DAY.times(900));
         let size = number("size").unwrap_or(usize::MAX);
         let now = self.now;
-        let visible = self.tickets.iter().filter(|(_, t)| t.visible <= now);
-        let mut rows: Vec<(Instant, u64)> = visible
-            .filter(|(_, t)| from <= t.modified && t.modified <= to)
-            .map(|(id, t)| (t.modified, *id))
-            .collect();
+        let shown = self.tickets.iter().filter_map(|(id, t)| Some((t.shown(now)?.0, *id)));
+        let mut rows: Vec<(Instant, u64)> = shown.filter(|(at, _)| from <= *at && *at <= to).collect();
         let style = wire.path.trim_start_matches("/api/");
         match style {
             "newest" => rows.sort_by_key(|(at, id)| (std::cmp::Reverse(*at), *id)),
@@ -244,9 +250,10 @@ impl Server {
             .iter()
             .map(|(at, id)| {
                 let ticket = &self.tickets[id];
+                let status = ticket.shown(now).map_or("", |(_, status)| status);
                 json!({
-                    "id": id, "updated": at.to_string(), "status": ticket.status, "opened": ticket.opened.as_millis(),
-                    "due": ticket.due.as_secs(), "closed_at": if ticket.status == "closed" { json!(at.to_string()) } else { Value::Null },
+                    "id": id, "updated": at.to_string(), "status": status, "opened": ticket.opened.as_millis(),
+                    "due": ticket.due.as_secs(), "closed_at": if status == "closed" { json!(at.to_string()) } else { Value::Null },
                     "buyer": { "name": "张三", "phone": "13912345678" },
                 })
             })
