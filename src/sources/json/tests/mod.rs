@@ -556,6 +556,21 @@ fn the_examples_are_taken() {
     }
 }
 
+/// What the manual shows is taken as it stands.
+#[test]
+fn the_manual_is_right() {
+    let manual = include_str!("../../../../docs/http-source.md");
+    let blocks: Vec<&str> =
+        manual.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 2);
+    let table: toml::Table = toml::from_str(&blocks.concat()).unwrap();
+    let config: HttpConfig = table["sources"]["tickets"]["http"].clone().try_into().unwrap();
+    let mut problems = Problems::new();
+    config.check(&mut problems);
+    let told: Vec<String> = problems.into_vec().iter().map(|p| format!("{}: {}", p.path, p.text)).collect();
+    assert!(told.len() == 1 && told[0].starts_with("lists.open.sample: cannot be read"), "{told:?}");
+}
+
 #[test]
 fn a_sample_proves_the_mapping() {
     let folder = tempfile::tempdir().unwrap();
