@@ -25,6 +25,9 @@ pub struct CheckArgs {
     /// Tell it as JSON, for editors and pipelines.
     #[arg(long)]
     pub json: bool,
+    /// Show what the samples of configured sources (`sample` in `[sources.NAME.http]`) mean, observation by observation.
+    #[arg(long, conflicts_with = "json")]
+    pub samples: bool,
 }
 
 /// Checks the settings of the program with the variables of this process, as of now.
@@ -35,6 +38,13 @@ pub fn main(args: &CheckArgs, out: &mut impl Write) -> io::Result<ExitCode> {
     #[expect(clippy::disallowed_methods, reason = "whether holidays run out is asked as of today")]
     let now = Instant::from_timestamp(jiff::Timestamp::now());
     let loaded = check_settings(&args.config, &environment::process(), Some(now)).loaded;
+    if args.samples
+        && let Some(settings) = loaded.settings()
+    {
+        for line in settings.sources.iter().flat_map(|(name, source)| source.shown(name)) {
+            writeln!(out, "{line}")?;
+        }
+    }
     tell(args, &loaded, out)
 }
 
@@ -96,7 +106,8 @@ mod tests {
                 problems.within("seats", |p| p.warn("found 1, expected at least 2 on shift"));
             }
         };
-        let code = check(&CheckArgs { config, json }, &BTreeMap::new(), few, &mut out).unwrap();
+        let code =
+            check(&CheckArgs { config, json, samples: false }, &BTreeMap::new(), few, &mut out).unwrap();
         (String::from_utf8(out).unwrap().replace(&format!("{}/", folder.path().display()), ""), code)
     }
 

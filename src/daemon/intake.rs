@@ -23,6 +23,7 @@ use crate::core::model::{Observation, Row, Table};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::daemon::handle::{AskError, Noticed, ObserveAnswer};
+use crate::daemon::sheet::{self, Sheet};
 use crate::daemon::supervise::blocking;
 use crate::daemon::time::TimeSource;
 use crate::daemon::turn::Order;
@@ -37,7 +38,8 @@ use crate::store::{RowQuery, Store};
 #[serde(deny_unknown_fields, default)]
 pub struct WatchConfig {
     /// The folder; none is watched without it. Files that end in `.jsonl`, `.ndjson`, or these and `.gz` or `.zst` are
-    /// read: one event a line, as `replay` reads them. Write them under another name, then rename them.
+    /// read: one event a line, as `replay` reads them; and `.csv`, a case a row, as `[import.csv]` says what column is
+    /// what. Write them under another name, then rename them.
     pub folder: Option<String>,
     /// How often it is looked at.
     pub every: Span,
@@ -334,6 +336,9 @@ impl Intake {
         if fs::metadata(path).is_ok_and(|m| m.len() == 0) {
             return Ok(());
         }
+        if sheet::is_sheet(unpacked(name)) {
+            return self.read_sheet(&shown, name, kept, cursor, stop);
+        }
         let mut begin = match kept {
             Some(kept) => match self.resume(&shown, kept)? {
                 Some(lines) => {
@@ -388,6 +393,36 @@ impl Intake {
                 return Ok(());
             }
         }
+    }
+
+    /// Reads a table: what counts in its cursor are its observations, not its rows.
+    fn read_sheet(
+        &self,
+        shown: &str,
+        name: &str,
+        kept: Option<&Cursor>,
+        cursor: &mut Cursor,
+        stop: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let Sheet { digest, seen, bad, told } = sheet::read(shown, &self.import).map_err(Halt::Broken)?;
+        let mut rejects = Vec::new();
+        match kept.filter(|kept| kept.digest == digest) {
+            Some(kept) => *cursor = kept.clone(),
+            None => {
+                rejects.extend(told.iter().map(|(row, reason)| self.reject(name, *row, reason, &digest)));
+                (cursor.digest, cursor.bad, cursor.told) = (digest, bad, told);
+            }
+        }
+        let done = usize::try_from(cursor.line).unwrap_or(usize::MAX).min(seen.len());
+        let mut rest = seen.into_iter().skip(done).peekable();
+        while rest.peek().is_some() || !rejects.is_empty() {
+            let batch: Vec<_> = rest.by_ref().take(self.batch).collect();
+            let numbers = (cursor.line + 1..).take(batch.len()).collect();
+            cursor.line += batch.len() as u64;
+            fail_point("intake_read");
+            self.keep(name, batch, numbers, std::mem::take(&mut rejects), cursor, stop)?;
+        }
+        Ok(())
     }
 
     /// Keeps a batch with its cursor. While the desk cannot keep anything it is asked again; what it refuses is told.
@@ -523,9 +558,14 @@ fn has_work(folder: &Path) -> bool {
     entries.flatten().any(|e| e.file_name().to_str().is_some_and(is_work))
 }
 
+/// A name without what the file is packed with.
+fn unpacked(name: &str) -> &str {
+    name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name)
+}
+
 fn is_ours(name: &str) -> bool {
-    let plain = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
-    let fits = plain.ends_with(".jsonl") || plain.ends_with(".ndjson");
+    let plain = unpacked(name);
+    let fits = plain.ends_with(".jsonl") || plain.ends_with(".ndjson") || sheet::is_sheet(plain);
     // A row's id is bounded, and so is a name in a log line.
     fits && !name.starts_with('.') && name.len() <= 200
 }

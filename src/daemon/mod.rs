@@ -18,6 +18,7 @@ pub mod open;
 pub mod poll;
 pub mod publish;
 pub mod reload;
+mod sheet;
 #[cfg(test)]
 mod stories;
 pub mod supervise;

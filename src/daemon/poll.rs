@@ -195,6 +195,13 @@ struct Tools {
     tokens: Tokens,
 }
 
+/// Until when the first tokens are good: one that is not there yet, and can be asked for, ended by now.
+fn first_until(tools: &Tools, now: Instant) -> Option<Instant> {
+    let Tools { platform, tokens, .. } = tools;
+    let none_yet = tokens.access.reveal().is_empty() && platform.renew(tokens, now).is_some();
+    if none_yet { Some(now) } else { tokens.access_until }
+}
+
 /// The desk is gone.
 struct Gone;
 
@@ -240,7 +247,8 @@ impl Source {
             Pace::new(self.config.per_minute),
             (wall, elapsed),
         );
-        planner.token_until(tools.tokens.access_until);
+        planner.renew_before(tools.platform.renew_before());
+        planner.token_until(first_until(&tools, wall));
         info!(source = %self.name, lists = tools.platform.feeds().len(), "a source is polled");
         loop {
             let Reading { wall, elapsed } = self.time.read();
@@ -337,7 +345,10 @@ impl Source {
         let Some(feed) = planner.feed(call.feed).cloned() else { return Ok(()) };
         let platform = &tools.platform;
         let request = match &call.what {
-            What::Page(ask) => platform.page(&feed, *ask, &tools.tokens, theirs),
+            What::Page(ask) => match planner.after(call.feed) {
+                Some(after) => platform.page_after(&feed, *ask, after, &tools.tokens, theirs),
+                None => platform.page(&feed, *ask, &tools.tokens, theirs),
+            },
             What::Case(want) => platform.detail(want, &tools.tokens, theirs),
         };
         let answer = self.fetch(tools, planner, &request).await;

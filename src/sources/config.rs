@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::ids::Secret;
 use crate::core::problem::Problems;
 use crate::core::time::Span;
+use crate::sources::json::config::HttpConfig;
 use crate::sources::pinduoduo::PinduoduoConfig;
 use crate::sources::platform::Platform;
 use crate::sources::poll::cadence::Cadence;
@@ -48,6 +49,9 @@ pub struct SourceConfig {
     pub ca_file: Option<String>,
     /// The proxy to go through; the environment's is not looked at.
     pub proxy: Option<String>,
+    /// Any API that speaks JSON over HTTP, such as an in-house ticket system (自建工单系统).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpConfig>,
     /// Pinduoduo (拼多多).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinduoduo: Option<PinduoduoConfig>,
@@ -69,6 +73,7 @@ impl Default for SourceConfig {
             access_token_credential: None,
             ca_file: None,
             proxy: None,
+            http: None,
             pinduoduo: None,
         }
     }
@@ -110,6 +115,12 @@ pub trait Section {
         origin: Origin,
         env: &BTreeMap<String, String>,
     ) -> Result<Box<dyn Platform>, SourceFault>;
+
+    /// What its samples mean, a line for each observation, for whoever writes a mapping.
+    fn shown(&self, origin: Origin) -> Vec<String> {
+        drop(origin);
+        Vec::new()
+    }
 }
 
 impl SourceConfig {
@@ -167,7 +178,7 @@ impl SourceConfig {
 
     /// Takes relative paths as seen from `folder`, the one of the file that names the source.
     pub fn rebase(&mut self, folder: &Path) {
-        let sections = [section_mut(&mut self.pinduoduo)];
+        let sections = [section_mut(&mut self.http), section_mut(&mut self.pinduoduo)];
         let own = [&mut self.token_file, &mut self.access_token_file, &mut self.ca_file];
         for path in sections.into_iter().flatten().flat_map(Section::paths).chain(own).flatten() {
             *path = folder.join(&*path).display().to_string();
@@ -175,8 +186,8 @@ impl SourceConfig {
     }
 
     /// Every section that there may be, by its name.
-    fn sections(&self) -> [(&'static str, Option<&dyn Section>); 1] {
-        [("pinduoduo", section(&self.pinduoduo))]
+    fn sections(&self) -> [(&'static str, Option<&dyn Section>); 2] {
+        [("http", section(&self.http)), ("pinduoduo", section(&self.pinduoduo))]
     }
 
     /// Those that are there.
@@ -211,6 +222,12 @@ impl SourceConfig {
         let given = self.given();
         let (_, section) = given.first().ok_or_else(|| SourceFault::Setting("has no platform".to_owned()))?;
         section.platform(Origin { source: name.to_owned(), shop: self.shop.clone() }, env)
+    }
+
+    /// What its samples mean, a line for each observation.
+    pub fn shown(&self, name: &str) -> Vec<String> {
+        let origin = Origin { source: name.to_owned(), shop: self.shop.clone() };
+        self.given().first().map_or_else(Vec::new, |(_, section)| section.shown(origin))
     }
 
     /// The token that is not renewed.
@@ -278,7 +295,7 @@ mod tests {
         );
         assert_eq!(
             problems("[a]\ntoken_file = \"t\""),
-            ["a: has no platform, expected one section of: pinduoduo"]
+            ["a: has no platform, expected one section of: http, pinduoduo"]
         );
         assert!(toml::from_str::<BTreeMap<String, SourceConfig>>("[a]\ncolour = 1").is_err());
     }

@@ -49,6 +49,8 @@ pub struct Answer {
     pub retry_after: Option<Span>,
     /// What it said the body is.
     pub content_type: String,
+    /// All headers, for who is told where a link or a count stands.
+    pub headers: HeaderMap,
     /// The body, unpacked.
     pub body: Vec<u8>,
 }
@@ -74,10 +76,19 @@ pub async fn fetch(client: &Client, request: &Request, now: Instant) -> Result<A
     if !request.signed.query.is_empty() {
         url.query_pairs_mut().extend_pairs(&request.signed.query);
     }
-    let call = client.post(url).headers(headers);
     let call = match &request.signed.body {
-        Body::Form(form) => call.form(form),
-        Body::Json(text) => call.header(CONTENT_TYPE, "application/json").body(text.clone()),
+        Body::Form(form) => client.post(url).headers(headers).form(form),
+        Body::Json(text) => {
+            client.post(url).headers(headers).header(CONTENT_TYPE, "application/json").body(text.clone())
+        }
+        Body::Plain(plain) => {
+            let call = client.request(plain.method.clone(), url).headers(plain.headers.clone());
+            match &plain.content {
+                Some((what, text)) => call.header(CONTENT_TYPE, *what).body(text.clone()),
+                None => call,
+            }
+        }
+        Body::Never(code) => return Err(Failure::new(Class::Parameter, code)),
     };
     let mut answer = call.send().await.map_err(|e| unreached(&e))?;
     let header =
@@ -87,6 +98,7 @@ pub async fn fetch(client: &Client, request: &Request, now: Instant) -> Result<A
         date: header(DATE).as_deref().and_then(http_date),
         retry_after: header(RETRY_AFTER).as_deref().and_then(|v| retry_after(v, now)),
         content_type: header(CONTENT_TYPE).unwrap_or_default(),
+        headers: answer.headers().clone(),
         body: Vec::new(),
     };
     while let Some(chunk) = answer.chunk().await.map_err(|e| unreached(&e))? {
@@ -143,18 +155,26 @@ impl Answer {
     /// # Errors
     /// A status that refuses, or a body that is something else: HTML of a proxy, a page that was cut.
     pub fn json(&self) -> Result<Value, Failure> {
-        let text = self.text();
-        match serde_json::from_str(&text) {
-            Ok(value @ Value::Object(_)) => Ok(value),
-            read => Err(self.refused().unwrap_or_else(|| {
-                let code = match (read.is_ok(), text.trim_start().starts_with('<')) {
-                    (true, _) => "not_an_object",
-                    (false, true) => "html",
-                    (false, false) => "not_json",
-                };
-                Failure { wait: self.retry_after, ..Failure::new(Class::Malformed, code) }
-            })),
+        match self.any_json()? {
+            value @ Value::Object(_) => Ok(value),
+            _ => Err(self.refused().unwrap_or_else(|| self.malformed("not_an_object"))),
         }
+    }
+
+    /// The body as JSON of any kind: an object, a list, a lone value.
+    ///
+    /// # Errors
+    /// As [`Answer::json`].
+    pub fn any_json(&self) -> Result<Value, Failure> {
+        let text = self.text();
+        serde_json::from_str(&text).map_err(|_| {
+            let code = if text.trim_start().starts_with('<') { "html" } else { "not_json" };
+            self.refused().unwrap_or_else(|| self.malformed(code))
+        })
+    }
+
+    fn malformed(&self, code: &str) -> Failure {
+        Failure { wait: self.retry_after, ..Failure::new(Class::Malformed, code) }
     }
 }
 

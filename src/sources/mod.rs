@@ -7,6 +7,7 @@
 pub mod config;
 pub mod history;
 pub mod http;
+pub mod json;
 mod loose;
 pub mod pinduoduo;
 pub mod platform;

@@ -372,7 +372,7 @@ impl Platform for Pinduoduo {
         }
         let (items, rejects) =
             rows(list, |row| if is_orders { self.order(row) } else { self.aftersale(row) });
-        let facts = Facts { rows: list.len() as u64, total, last: None };
+        let facts = Facts { rows: list.len() as u64, total, last: None, more: None };
         Ok(Page { items, rejects, facts })
     }
 

@@ -16,6 +16,13 @@ pub trait Platform: Send + Sync + 'static {
     /// The request for a page of a list, signed at their time `at`.
     fn page(&self, feed: &Feed, ask: Ask, tokens: &Tokens, at: Instant) -> Request;
 
+    /// The request for the page behind one that said `after` ([`More::After`](crate::sources::poll::More)): a cursor, or a
+    /// link.
+    fn page_after(&self, feed: &Feed, ask: Ask, after: &str, tokens: &Tokens, at: Instant) -> Request {
+        let _ = after;
+        self.page(feed, ask, tokens, at)
+    }
+
     /// What a page says. Rows that cannot be used are counted in it; they are no failure.
     ///
     /// # Errors
@@ -33,6 +40,11 @@ pub trait Platform: Send + Sync + 'static {
 
     /// The request for other tokens; `None` where these cannot be renewed.
     fn renew(&self, tokens: &Tokens, at: Instant) -> Option<Request>;
+
+    /// Other tokens are asked for so long before these end.
+    fn renew_before(&self) -> Span {
+        REFRESH_BEFORE
+    }
 
     /// The tokens that came back.
     ///

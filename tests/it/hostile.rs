@@ -455,6 +455,25 @@ fn files_of_rubbish_are_refused_with_their_lines() {
     assert_eq!(open["subject"]["id"], "watch");
 }
 
+/// A table in the watched folder: its rows become cases, and a row that cannot be used is told by its number.
+#[test]
+fn a_table_in_the_watched_folder_is_taken_in() {
+    let world = World::new();
+    let columns = "[import.csv]\nkind = \"ticket\"\nsource = \"sheet\"\nid = \"单号\"\nmarks = { customer_message = \"提问\" }";
+    world.configure(&[("[watch]", &format!("{columns}\n\n[watch]"))]);
+    let _program = world.start();
+    let (id, at) = (world.ticket().0, jiff::Timestamp::now());
+    world.drop_file("bad.csv", format!("单号,提问\n{id},{at}\nX-1,soon\n").as_bytes());
+    wait_for("the good row to be told", Duration::from_secs(30), || {
+        world.told(std::slice::from_ref(&id)).get(&id).map(|_| ())
+    });
+    let read = |name: &str| std::fs::read_to_string(world.path("inbox").join(name)).ok();
+    let told = wait_for("its reasons", Duration::from_secs(30), || read("failed/bad.csv.errors"));
+    assert!(told.starts_with("bad.csv: 1 lines taken, 1 not\n3: "), "{told}");
+    world.drop_file("good.csv", format!("单号,提问\n{},{at}\n", world.ticket().0).as_bytes());
+    wait_for("the good one", Duration::from_secs(30), || read("done/good.csv"));
+}
+
 /// RC4: a receipt is taken from whoever may speak of the channel, and answered only when it is kept.
 #[test]
 fn rc4_receipts_are_pushed_by_whoever_may() {

@@ -59,15 +59,24 @@ pub struct Asked {
 impl Asked {
     /// A request that leaves here, as it arrives there.
     pub fn of(request: &Request) -> Asked {
-        let (content_type, body) = match &request.signed.body {
-            Body::Json(text) => ("application/json", text.clone()),
-            Body::Form(form) => ("application/x-www-form-urlencoded", encoded(form)),
+        let (method, content_type, body) = match &request.signed.body {
+            Body::Json(text) => ("POST", "application/json", text.clone()),
+            Body::Form(form) => ("POST", "application/x-www-form-urlencoded", encoded(form)),
+            Body::Plain(plain) => {
+                let (kind, text) = plain.content.clone().unwrap_or_default();
+                (plain.method.as_str(), kind, text)
+            }
+            Body::Never(_) => ("POST", "", String::new()),
         };
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let mut headers = BTreeMap::from([("content-type".to_owned(), content_type.to_owned())]);
         headers
             .extend(request.headers.iter().map(|(name, value)| (name.to_lowercase(), (*value).to_owned())));
+        if let Body::Plain(plain) = &request.signed.body {
+            headers.extend(plain.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))));
+        }
         Asked {
-            method: "POST".to_owned(),
+            method: method.to_owned(),
             path: request.url.path().to_owned(),
             query: request.signed.query.clone(),
             headers,
@@ -128,6 +137,7 @@ impl Reply {
             retry_after: None,
             content_type: self.content_type.to_owned(),
             body: self.body,
+            ..Answer::default()
         })
     }
 

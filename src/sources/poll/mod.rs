@@ -16,4 +16,4 @@ pub mod window;
 
 pub use class::{Class, Failure, Reaction};
 pub use plan::{Call, Kept, Next, Planner, Step, What};
-pub use window::{Ask, Cursor, Facts, Rules, Walk};
+pub use window::{Ask, Cursor, Facts, More, Rules, Walk};

@@ -129,6 +129,7 @@ pub struct Planner {
     good: Span,
     renew: bool,
     renewed: Option<Span>,
+    renew_before: Span,
     access_until: Option<Instant>,
     lost: Vec<(String, Span)>,
 }
@@ -174,6 +175,7 @@ impl Planner {
             good: elapsed,
             renew: false,
             renewed: None,
+            renew_before: REFRESH_BEFORE,
             access_until: None,
             lost: Vec::new(),
         }
@@ -182,6 +184,16 @@ impl Planner {
     /// Until when the token is good.
     pub fn token_until(&mut self, until: Option<Instant>) {
         self.access_until = until;
+    }
+
+    /// Other tokens are asked for so long before these end.
+    pub fn renew_before(&mut self, span: Span) {
+        self.renew_before = span;
+    }
+
+    /// What the page before said to ask the next page of a list with.
+    pub fn after(&self, feed: usize) -> Option<&str> {
+        self.lists.get(feed)?.kept.cursor.after()
     }
 
     /// Their time when ours is `now`.
@@ -201,7 +213,7 @@ impl Planner {
             return Next::Wait(wait);
         }
         let theirs = self.skew.theirs(now);
-        let ends = self.access_until.is_some_and(|until| theirs + REFRESH_BEFORE >= until);
+        let ends = self.access_until.is_some_and(|until| theirs + self.renew_before >= until);
         let again = self.renewed.is_none_or(|at| elapsed.less(at) > RENEWED);
         if self.renew || (ends && again) {
             return Next::Renew;

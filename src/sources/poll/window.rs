@@ -35,6 +35,23 @@ pub enum Walk {
     LastToFirst,
     /// By the time of the last row, rows in ascending order of their changes: the window begins there anew.
     Keyset,
+    /// From page to page as the platform itself says what follows ([`More`]), or by page numbers up to an empty page. It
+    /// loses nothing only where rows do not leave the list while it is read, or the platform's own cursor sees to it.
+    Forward {
+        /// A walk of more pages is no walk.
+        most: u32,
+    },
+}
+
+/// What a platform itself says about what follows a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum More {
+    /// Nothing.
+    Over,
+    /// The next page by number.
+    Page,
+    /// What to ask with: a cursor, or the rest of a link. Only the platform knows what it means.
+    After(Box<str>),
 }
 
 /// A window of more pages is halved.
@@ -64,7 +81,7 @@ struct Window {
     stage: Stage,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Stage {
     /// The first page, with the count of rows.
@@ -73,6 +90,12 @@ enum Stage {
     Down { page: u64, total: u64, again: u8 },
     /// Page `page`, counted from one, of what was changed at or after the beginning.
     Up { page: u64 },
+    /// Page `page`, counted from one, asked for with what the page before said.
+    Next {
+        page: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Box<str>>,
+    },
 }
 
 /// What to ask.
@@ -91,7 +114,7 @@ pub struct Ask {
 }
 
 /// What an answer says, beside its rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// How many rows the page has, those that cannot be used included.
     pub rows: u64,
@@ -99,6 +122,8 @@ pub struct Facts {
     pub total: Option<u64>,
     /// The last row's change, where rows come in ascending order.
     pub last: Option<Instant>,
+    /// What follows, where the platform says it.
+    pub more: Option<More>,
 }
 
 impl Cursor {
@@ -137,6 +162,7 @@ impl Cursor {
         let stage = match rules.walk {
             Walk::LastToFirst => Stage::Count,
             Walk::Keyset => Stage::Up { page: 1 },
+            Walk::Forward { .. } => Stage::Next { page: 1, after: None },
         };
         self.window = Some(Window { from, to, goal: to, stage });
         (!lost.is_zero()).then_some(lost)
@@ -149,22 +175,30 @@ impl Cursor {
             Stage::Count => (1, true),
             // The first page comes last, and says whether rows have come to light meanwhile.
             Stage::Down { page, .. } => (page, page == 1),
-            Stage::Up { page } => (page, false),
+            Stage::Up { page } | Stage::Next { page, .. } => (page, false),
         };
         let page = u32::try_from(page - 1).unwrap_or(u32::MAX).saturating_add(rules.first_page);
         Some(Ask { from: window.from, to: window.to, page, size: rules.page_size, count })
     }
 
+    /// What the page before said to ask with.
+    pub fn after(&self) -> Option<&str> {
+        match &self.window.as_ref()?.stage {
+            Stage::Next { after, .. } => after.as_deref(),
+            _ => None,
+        }
+    }
+
     /// What becomes of it once an answer is kept: the cursor to keep with its rows.
     ///
     /// # Errors
-    /// [`Class::Malformed`]: a count was asked for and is missing, or a page ends nowhere.
+    /// [`Class::Malformed`]: a count was asked for and is missing, or a walk ends nowhere.
     pub fn took(&self, rules: &Rules, facts: Facts) -> Result<Cursor, Failure> {
         let malformed = |code: &str| Failure::new(Class::Malformed, code);
         let Some(window) = self.window.clone() else { return Err(malformed("no_window")) };
         let size = u64::from(rules.page_size.max(1));
         let pages = |total: u64| total.div_ceil(size);
-        let stage = match window.stage {
+        let stage = match window.stage.clone() {
             Stage::Count => {
                 let total = facts.total.ok_or_else(|| malformed("no_total"))?;
                 match pages(total) {
@@ -184,7 +218,7 @@ impl Cursor {
                 Stage::Down { page: pages(now).max(1), total: now, again: again + 1 }
             }
             Stage::Down { page, total, again } => Stage::Down { page: page - 1, total, again },
-            Stage::Up { .. } if facts.rows < size => return Ok(self.over(window)),
+            Stage::Up { .. } if is_last(&facts, facts.rows < size) => return Ok(self.over(window)),
             Stage::Up { page } => {
                 let last = facts.last.ok_or_else(|| malformed("no_last"))?;
                 if last > window.to {
@@ -195,6 +229,24 @@ impl Cursor {
                     if last > window.from { Stage::Up { page: 1 } } else { Stage::Up { page: page + 1 } };
                 window.from = window.from.max(last);
                 return Ok(self.on(Window { stage, ..window }));
+            }
+            Stage::Next { .. } if is_last(&facts, facts.rows == 0) => return Ok(self.over(window)),
+            Stage::Next { page, after } => {
+                let most = if let Walk::Forward { most } = rules.walk { most } else { u32::MAX };
+                if page >= u64::from(most) {
+                    return Err(malformed("too_many_pages"));
+                }
+                let next = match facts.more {
+                    Some(More::After(next)) => Some(next),
+                    _ => None,
+                };
+                match next.is_some() && next == after {
+                    // Some say at the end where they are.
+                    true if facts.rows == 0 => return Ok(self.over(window)),
+                    true => return Err(malformed("same_cursor")),
+                    false => {}
+                }
+                Stage::Next { page: page + 1, after: next }
             }
         };
         Ok(self.on(Window { stage, ..window }))
@@ -221,6 +273,11 @@ impl Cursor {
         let half = Span::from_secs(window.to.since(window.from).as_secs() / 2).max(SHORTEST);
         self.on(Window { to: window.from + half, stage: Stage::Count, ..window })
     }
+}
+
+/// Whether a page is the last: as the platform says, else as its rows do.
+fn is_last(facts: &Facts, by_rows: bool) -> bool {
+    facts.more.as_ref().map_or(by_rows, |more| *more == More::Over)
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ use std::fmt;
 
 use hmac::{Hmac, Mac};
 use md5::{Digest, Md5};
+use reqwest::Method;
+use reqwest::header::HeaderMap;
 use sha2::Sha256;
 
 use crate::core::ids::hex;
@@ -42,6 +44,21 @@ pub enum Body {
     Form(Params),
     /// `application/json`: these very bytes.
     Json(String),
+    /// As somebody configured it.
+    Plain(Plain),
+    /// It cannot be written, and why: nothing is sent.
+    Never(&'static str),
+}
+
+/// A request as somebody configured it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plain {
+    /// `GET`, `POST`, …
+    pub method: Method,
+    /// Its headers; those with secrets are marked as sensitive.
+    pub headers: HeaderMap,
+    /// What the body is called, and the body.
+    pub content: Option<(&'static str, String)>,
 }
 
 impl fmt::Debug for Signed {

@@ -19,7 +19,7 @@ fn params(vector: &Value) -> Params {
 fn form(signed: &Signed) -> Params {
     match &signed.body {
         Body::Form(form) => form.clone(),
-        Body::Json(_) => panic!("a form"),
+        _ => panic!("a form"),
     }
 }
 

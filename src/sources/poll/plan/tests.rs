@@ -79,7 +79,11 @@ impl Rig {
     fn answers(&mut self, call: &Call, items: Vec<Item>) -> usize {
         let (now, elapsed) = self.now();
         let rows = items.len() as u64;
-        let page = Page { items, facts: Facts { rows, total: Some(rows), last: None }, rejects: Vec::new() };
+        let page = Page {
+            items,
+            facts: Facts { rows, total: Some(rows), last: None, more: None },
+            rejects: Vec::new(),
+        };
         let step = self.planner.took(call, page).unwrap();
         let news = step.observations.len();
         self.planner.kept(step, now, elapsed);
@@ -158,7 +162,7 @@ fn what_is_known_is_no_news_and_nothing_goes_back() {
 fn a_page_that_was_not_kept_is_asked_again() {
     let mut rig = Rig::new(&[feed("orders", 1, 1)]);
     let call = rig.ask();
-    let facts = Facts { rows: 1, total: Some(1), last: None };
+    let facts = Facts { rows: 1, total: Some(1), last: None, more: None };
     let page = Page { items: vec![item("a", 0, 1)], facts, rejects: Vec::new() };
     assert_eq!(rig.planner.took(&call, page).unwrap().observations.len(), 1);
     assert_eq!(rig.ask(), call);

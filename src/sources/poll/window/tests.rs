@@ -47,7 +47,7 @@ impl List {
         let skip = ((ask.page - first_page) * ask.size) as usize;
         let rows: Vec<_> = found.into_iter().skip(skip).take(ask.size as usize).collect();
         let last = rows.last().map(|(at, _)| *at);
-        let facts = Facts { rows: rows.len() as u64, total: ask.count.then_some(total), last };
+        let facts = Facts { rows: rows.len() as u64, total: ask.count.then_some(total), last, more: None };
         (rows.into_iter().map(|(_, id)| id).collect(), facts)
     }
 }
@@ -251,8 +251,88 @@ fn a_cursor_reads_back_in_the_middle_of_a_walk() {
     let rules = rules(Walk::LastToFirst);
     let mut cursor = Cursor::new(at(0));
     cursor.open(&rules, at(600));
-    let facts = Facts { rows: 100, total: Some(250), last: None };
+    let facts = Facts { rows: 100, total: Some(250), ..Facts::default() };
     let cursor = cursor.took(&rules, facts).unwrap();
     let text = serde_json::to_string(&cursor).unwrap();
     assert_eq!(serde_json::from_str::<Cursor>(&text).unwrap(), cursor, "{text}");
+}
+
+fn forward(most: u32) -> Rules {
+    Rules { page_size: 2, ..rules(Walk::Forward { most }) }
+}
+
+/// A list that gives its pages out by a cursor of its own: where the last row stood.
+fn by_cursor(rows: &[u32], after: Option<&str>, size: usize) -> (Vec<u32>, Facts) {
+    let from: u32 = after.map_or(0, |text| text.parse().unwrap());
+    let mut left = rows.iter().copied().filter(|row| *row > from);
+    let page: Vec<u32> = left.by_ref().take(size).collect();
+    let more = match (left.next(), page.last()) {
+        (Some(_), Some(last)) => More::After(last.to_string().into()),
+        _ => More::Over,
+    };
+    (page.clone(), Facts { rows: page.len() as u64, more: Some(more), ..Facts::default() })
+}
+
+#[test]
+fn a_cursor_of_the_platform_is_followed_to_its_end_and_over_a_crash() {
+    let rules = forward(100);
+    let mut cursor = Cursor::new(at(0));
+    cursor.open(&rules, at(600));
+    let (mut seen, mut asked) = (Vec::new(), Vec::new());
+    while let Some(ask) = cursor.ask(&rules) {
+        let (ids, facts) = by_cursor(&[1, 2, 3, 5, 8], cursor.after(), 2);
+        asked.push((ask.page, cursor.after().map(str::to_owned)));
+        seen.extend(ids);
+        let next = cursor.took(&rules, facts).unwrap();
+        // As it is read again from the store.
+        cursor = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap();
+        assert_eq!(cursor, next);
+    }
+    assert_eq!(seen, [1, 2, 3, 5, 8]);
+    assert_eq!(asked, [(1, None), (2, Some("2".to_owned())), (3, Some("5".to_owned()))]);
+    assert_eq!((cursor.through(), cursor.after()), (at(600) - rules.lag, None));
+}
+
+/// Without a word of what follows, pages are read up to one without rows: a platform that gives fewer rows a page than
+/// it was asked for loses none.
+#[test]
+fn pages_are_read_up_to_an_empty_one() {
+    let rules = Rules { page_size: 100, ..forward(100) };
+    let mut cursor = Cursor::new(at(0));
+    cursor.open(&rules, at(600));
+    let mut pages = Vec::new();
+    for rows in [40, 40, 3, 0] {
+        pages.push(cursor.ask(&rules).unwrap().page);
+        cursor = cursor.took(&rules, Facts { rows, ..Facts::default() }).unwrap();
+    }
+    assert_eq!((pages, cursor.ask(&rules)), (vec![1, 2, 3, 4], None));
+}
+
+#[test]
+fn a_walk_that_goes_round_or_on_for_ever_is_none() {
+    let rules = forward(3);
+    let after = |text: &str| Facts { rows: 2, more: Some(More::After(text.into())), ..Facts::default() };
+    let mut cursor = Cursor::new(at(0));
+    cursor.open(&rules, at(600));
+    let cursor = cursor.took(&rules, after("a")).unwrap();
+    let told = |cursor: &Cursor, facts: Facts| cursor.took(&rules, facts).map_err(|f| f.to_string());
+    assert_eq!(told(&cursor, after("a")), Err("malformed (same_cursor)".to_owned()));
+    let cursor = cursor.took(&rules, after("b")).unwrap();
+    assert_eq!(told(&cursor, after("c")), Err("malformed (too_many_pages)".to_owned()));
+    let over = Facts { rows: 2, more: Some(More::Over), ..Facts::default() };
+    assert_eq!(told(&cursor, over).map(|c| c.is_walking()), Ok(false), "the last page may be the most-th");
+}
+
+/// A platform that says itself whether there is more is believed, not the number of rows.
+#[test]
+fn what_is_said_of_more_counts_before_the_number_of_rows() {
+    let rules = rules(Walk::Keyset);
+    let mut cursor = Cursor::new(at(0));
+    cursor.open(&rules, at(600));
+    let few = Facts { rows: 3, last: Some(at(50)), more: Some(More::Page), ..Facts::default() };
+    let next = cursor.took(&rules, few.clone()).unwrap();
+    assert_eq!(next.ask(&rules).map(|ask| (ask.from, ask.page)), Some((at(50), 1)));
+    assert!(!cursor.took(&rules, Facts { more: None, ..few }).unwrap().is_walking());
+    let full = Facts { rows: 100, last: Some(at(50)), more: Some(More::Over), ..Facts::default() };
+    assert!(!cursor.took(&rules, full).unwrap().is_walking());
 }

@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# shiftbell against servers that nobody here wrote: installs them, starts them on free ports of this machine, drives them as
+# their own users do, and reads them with nothing but config/examples/.
+#
+#     bash tests/real/run.sh rt         Request Tracker 5 of Debian: rung, answered there, cleared; due times as RT has them
+#     bash tests/real/run.sh medusa     Medusa 2: an order and a return, rung and cleared
+#
+# It needs Debian, root for what is not installed yet, and for Medusa the npm registry. Servers are kept in
+# ${REAL_CACHE:-/var/tmp/shiftbell-real}, so that a second run starts at once; what they hold is new each time.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+root=$PWD
+here=$root/tests/real
+cache=${REAL_CACHE:-/var/tmp/shiftbell-real}
+which=${1:-}
+case $which in rt | medusa) ;; *) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;; esac
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+need() { # COMMAND PACKAGE...
+    local command=$1
+    shift
+    [ -x "$(command -v "$command" || true)" ] && return
+    [ "$(id -u)" = 0 ] || fail "$command is missing; install it with: sudo apt-get install -y --no-install-recommends $*"
+    echo "== installing $*"
+    apt-get install -y --no-install-recommends "$@" >/dev/null ||
+        { apt-get update >/dev/null && apt-get install -y --no-install-recommends "$@" >/dev/null; } ||
+        fail "apt-get install $*"
+}
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# Ends what was started here, by its id.
+started=()
+work=$(mktemp -d)
+finish() {
+    local code=$?
+    for pid in "${started[@]}"; do
+        kill -- "-$pid" 2>/dev/null || kill "$pid" 2>/dev/null || true
+    done
+    for pid in "${started[@]}"; do wait "$pid" 2>/dev/null || true; done
+    if [ "$code" = 0 ]; then rm -rf "$work"; else echo "what it wrote is in $work" >&2; fi
+    exit "$code"
+}
+trap finish EXIT
+start() { # LOG COMMAND...
+    local log=$1
+    shift
+    setsid "$@" >"$log" 2>&1 </dev/null &
+    started+=("$!")
+}
+answers() { # URL LOG
+    for _ in $(seq 600); do
+        curl -s -o /dev/null "$1" && return
+        sleep 0.1
+    done
+    tail -20 "$2" >&2
+    fail "$1 does not answer"
+}
+
+need python3 python3
+need curl curl
+if [ -z "${SHIFTBELL:-}" ]; then
+    echo "== building shiftbell"
+    cargo build --locked --bin shiftbell
+    SHIFTBELL=$root/target/debug/shiftbell
+fi
+chmod 755 "$work"
+export SHIFTBELL WORK=$work ROOT=$root
+
+rt() {
+    need rt-setup-database-5 request-tracker5 rt5-db-sqlite rt5-standalone
+    export RT_PORT RT_SITE_CONFIG=$work/rt/site.pm RT_SITE_CONFIG_DIR=$work/rt/d
+    RT_PORT=$(free_port)
+    mkdir -p "$work/rt/d" "$work/rt/sessions"
+    sed -e "s|@WORK@|$work/rt|g" -e "s|@PORT@|$RT_PORT|g" "$here/rt_site.pm" >"$work/rt/site.pm"
+    # Tomorrow and the day after are holidays in one of the calendars, whenever this runs.
+    for n in 0 1 2; do
+        sed -i "s|@DAY$n@|$(TZ=Asia/Shanghai date -d "+$n day" +%F)|g" "$work/rt/site.pm"
+    done
+    echo rootpw >"$work/rt/password"
+    echo "== setting up Request Tracker"
+    rt-setup-database-5 --action init --root-password-file "$work/rt/password" >"$work/rt/setup.log" 2>&1 ||
+        { tail -5 "$work/rt/setup.log" >&2; fail "rt-setup-database-5"; }
+    rt-setup-database-5 --action insert --datafile "$here/rt_rights.pl" --root-password-file "$work/rt/password" \
+        >>"$work/rt/setup.log" 2>&1 || fail "the rights of buyers"
+    start "$work/rt/server.log" /usr/share/request-tracker5/libexec/rt-server --host 127.0.0.1 --port "$RT_PORT"
+    answers "http://127.0.0.1:$RT_PORT/" "$work/rt/server.log"
+    python3 "$here/rt.py"
+}
+
+medusa() {
+    need node nodejs
+    need npm npm
+    local bin
+    bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1)
+    [ -n "$bin" ] || need initdb postgresql
+    bin=$(ls -d /usr/lib/postgresql/*/bin | tail -1)
+    id postgres >/dev/null 2>&1 || fail "there is no user postgres"
+    mkdir -p "$cache/medusa"
+    if [ ! -x "$cache/medusa/node_modules/.bin/medusa" ]; then
+        echo "== installing Medusa"
+        cp "$here/medusa_package.json" "$cache/medusa/package.json"
+        (cd "$cache/medusa" && npm i --no-audit --no-fund --legacy-peer-deps >npm.log 2>&1) || fail "npm i, see $cache/medusa/npm.log"
+    fi
+    export MEDUSA_PORT PG_PORT MEDUSA_PASSWORD=supersecret
+    MEDUSA_PORT=$(free_port)
+    PG_PORT=$(free_port)
+    install -d -o postgres "$work/pg"
+    local as=(setpriv --reuid postgres --regid postgres --clear-groups)
+    (cd / && "${as[@]}" "$bin/initdb" -D "$work/pg/d" -A trust -U postgres -E UTF8 --locale=C.UTF-8) >"$work/initdb.log"
+    start "$work/pg.log" "${as[@]}" "$bin/postgres" -D "$work/pg/d" -p "$PG_PORT" -c listen_addresses=127.0.0.1 \
+        -c unix_socket_directories="$work/pg" -c fsync=off
+    for _ in $(seq 100); do
+        "${as[@]}" "$bin/psql" -h 127.0.0.1 -p "$PG_PORT" -U postgres -qc 'create database medusa' 2>/dev/null && break
+        sleep 0.1
+    done
+    mkdir -p "$work/medusa/src"
+    ln -s "$cache/medusa/node_modules" "$work/medusa/node_modules"
+    cp "$here/medusa_package.json" "$work/medusa/package.json"
+    sed -e "s|@PG@|$PG_PORT|" "$here/medusa_config.js" >"$work/medusa/medusa-config.js"
+    cd "$work/medusa"
+    echo "== setting up Medusa"
+    { node_modules/.bin/medusa db:migrate && node_modules/.bin/medusa user -e admin@x.test -p "$MEDUSA_PASSWORD"; } \
+        >migrate.log 2>&1 || { tail -5 migrate.log >&2; fail "medusa db:migrate"; }
+    start "$work/medusa.log" node_modules/.bin/medusa start --host 127.0.0.1 --port "$MEDUSA_PORT"
+    cd "$root"
+    answers "http://127.0.0.1:$MEDUSA_PORT/health" "$work/medusa.log"
+    python3 "$here/medusa.py"
+}
+
+"$which"
+echo "== $which: all that was promised holds"
