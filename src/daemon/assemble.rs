@@ -80,7 +80,7 @@ pub fn assemble(ready: &Ready, ground: &Ground, revision: u64) -> Result<Assembl
         config: Arc::new(alerting),
         roster: Arc::new(Roster { revision, ..roster }),
         channels: channels.iter().map(|(name, channel)| (name.clone(), channel.card().clone())).collect(),
-        rules: rules(ready),
+        rules: RuleText::of(&ready.settings.clock),
         revision,
     };
     let blueprint = Blueprint {
@@ -92,18 +92,6 @@ pub fn assemble(ready: &Ready, ground: &Ground, revision: u64) -> Result<Assembl
         renderer: renderer(ready),
     };
     Ok(Assembled { blueprint, channels: Arc::new(channels), broken })
-}
-
-/// What messages say of the rules.
-fn rules(ready: &Ready) -> BTreeMap<Arc<str>, RuleText> {
-    let mut rules: BTreeMap<Arc<str>, RuleText> = BTreeMap::new();
-    for clock in &ready.settings.clock {
-        let text =
-            RuleText { title: clock.title.clone().unwrap_or_else(|| clock.name.clone()), action: None };
-        // The first of a name is the one that applies; later ones are fallbacks of it.
-        rules.entry(clock.name.as_str().into()).or_insert(text);
-    }
-    rules
 }
 
 fn renderer(ready: &Ready) -> Arc<dyn Renderer + Send + Sync> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::core::alerting::{Alerting, Edge, Facts, RuleText, Signal};
-use crate::core::clock::{Cycle, Flow, PolicyConfig, RingAt, State};
+use crate::core::clock::{ClockConfig, Cycle, Flow, PolicyConfig, RingAt, State};
 use crate::core::ids::mask_phone;
 use crate::core::model::{Content, Resolution, Scalar, Subject, Timeline};
 use crate::core::time::Instant;
@@ -43,10 +43,10 @@ pub(super) fn voices(policy: &PolicyConfig) -> BTreeMap<Arc<str>, Voice> {
 }
 
 impl RuleText {
-    /// What messages say of the clocks of a policy, by name: the first title and action of each.
-    pub fn of(policy: &PolicyConfig) -> BTreeMap<Arc<str>, RuleText> {
+    /// What messages say of clocks, by name: the first title and action of each.
+    pub fn of(clocks: &[ClockConfig]) -> BTreeMap<Arc<str>, RuleText> {
         let mut texts: BTreeMap<Arc<str>, RuleText> = BTreeMap::new();
-        for clock in &policy.clock {
+        for clock in clocks {
             let text = texts.entry(clock.name.as_str().into()).or_default();
             if text.title.is_empty() {
                 text.title = clock.title.clone().unwrap_or_default();
