@@ -1,6 +1,7 @@
 "use strict";
 const CLASSES = { p0: "P0 立即 / now", p1: "P1 紧急 / urgent", p2: "P2 一般 / normal", p3: "P3 知会 / notice" };
 const CHANNELS = { im: "即时消息 / IM", sms: "短信 / SMS" };
+const WORDS = { 认领: "认领 / ack", 推迟: "推迟 / snooze", 已解决: "已解决 / resolved", 查看: "查看 / view" };
 const list = document.getElementById("list");
 const people = document.getElementById("people");
 const counts = new Map();
@@ -37,10 +38,14 @@ function card(message) {
     part("span", "class", CLASSES[message.class] || message.class),
     part("time", "", clock.format(new Date(message.at))),
   );
-  made.append(head, part("h2", "", message.subject), part("pre", "", message.text));
   const links = part("p", "links");
-  if (message.ack) links.append(button(message.ack, "认领 / ack"));
-  if (message.view) links.append(button(message.view, "详情 / details"));
+  const words = [];
+  for (const line of message.text.split("\n")) {
+    const link = /^(.{1,12})[::] ?(https?:\/\/\S+)$/u.exec(line);
+    if (link) links.append(button(link[2], WORDS[link[1]] || link[1]));
+    else words.push(line);
+  }
+  made.append(head, part("h2", "", message.subject), part("pre", "", words.join("\n")));
   if (links.childElementCount) made.append(links);
   made.hidden = chosen !== "" && chosen !== message.person;
   return made;

@@ -38,10 +38,8 @@ struct Arrived {
     purpose: String,
     subject: String,
     text: String,
-    /// Where it is acknowledged.
+    /// Where it is acknowledged; the text has it as well.
     ack: Option<String>,
-    /// Where it is looked at.
-    view: Option<String>,
     #[serde(skip)]
     key: String,
 }
@@ -88,7 +86,6 @@ impl Inbox {
     /// Takes a message; a second copy of one is dropped, as a good receiver does.
     fn take(&self, channel: &str, key: &str, body: &Value) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let link = |name: &str| body["links"][name].as_str().map(str::to_owned);
         let at = self.time.read().wall;
         let mut held = self.held();
         if !key.is_empty() && held.messages.iter().any(|m| m.key == key && m.channel == channel) {
@@ -104,8 +101,7 @@ impl Inbox {
             purpose: text(&body["purpose"]),
             subject: text(&body["subject"]),
             text: text(&body["text"]),
-            ack: link("ack"),
-            view: link("view"),
+            ack: body["links"]["ack"].as_str().map(str::to_owned),
             key: key.to_owned(),
         };
         held.messages.push_back(arrived);
