@@ -14,6 +14,7 @@ use crate::sources::pinduoduo::PinduoduoConfig;
 use crate::sources::platform::Platform;
 use crate::sources::poll::cadence::Cadence;
 use crate::sources::row::Origin;
+use crate::sources::taobao::TaobaoConfig;
 use crate::wire::secret::{Pick, SecretFault};
 
 /// `[sources.NAME]`: a shop (店铺) whose orders and after-sales are read from its platform. It has exactly one section
@@ -51,6 +52,9 @@ pub struct SourceConfig {
     /// Pinduoduo (拼多多).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinduoduo: Option<PinduoduoConfig>,
+    /// Taobao and Tmall (淘宝、天猫).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taobao: Option<TaobaoConfig>,
 }
 
 impl Default for SourceConfig {
@@ -70,6 +74,7 @@ impl Default for SourceConfig {
             ca_file: None,
             proxy: None,
             pinduoduo: None,
+            taobao: None,
         }
     }
 }
@@ -167,7 +172,7 @@ impl SourceConfig {
 
     /// Takes relative paths as seen from `folder`, the one of the file that names the source.
     pub fn rebase(&mut self, folder: &Path) {
-        let sections = [section_mut(&mut self.pinduoduo)];
+        let sections = [section_mut(&mut self.pinduoduo), section_mut(&mut self.taobao)];
         let own = [&mut self.token_file, &mut self.access_token_file, &mut self.ca_file];
         for path in sections.into_iter().flatten().flat_map(Section::paths).chain(own).flatten() {
             *path = folder.join(&*path).display().to_string();
@@ -175,8 +180,8 @@ impl SourceConfig {
     }
 
     /// Every section that there may be, by its name.
-    fn sections(&self) -> [(&'static str, Option<&dyn Section>); 1] {
-        [("pinduoduo", section(&self.pinduoduo))]
+    fn sections(&self) -> [(&'static str, Option<&dyn Section>); 2] {
+        [("pinduoduo", section(&self.pinduoduo)), ("taobao", section(&self.taobao))]
     }
 
     /// Those that are there.
@@ -278,7 +283,7 @@ mod tests {
         );
         assert_eq!(
             problems("[a]\ntoken_file = \"t\""),
-            ["a: has no platform, expected one section of: pinduoduo"]
+            ["a: has no platform, expected one section of: pinduoduo, taobao"]
         );
         assert!(toml::from_str::<BTreeMap<String, SourceConfig>>("[a]\ncolour = 1").is_err());
     }

@@ -13,6 +13,7 @@ pub mod platform;
 pub mod poll;
 pub mod row;
 pub mod sign;
+pub mod taobao;
 pub mod tokens;
 
 pub use config::SourceConfig;

@@ -10,6 +10,7 @@ pub mod pinduoduo;
 #[cfg(test)]
 mod reader;
 pub mod shop;
+pub mod taobao;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

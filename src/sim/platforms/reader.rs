@@ -187,7 +187,7 @@ fn per_minute(n: u32) -> Pace {
     Pace::new(NonZeroU32::new(n).unwrap())
 }
 
-fn planner<P: Platform>(
+pub fn planner<P: Platform>(
     adapter: &P,
     kept: BTreeMap<String, Kept>,
     tokens: &Tokens,

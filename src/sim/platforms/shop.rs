@@ -79,7 +79,9 @@ impl Order {
 
     /// Until when it must be shipped: the earliest of what waits; once nothing does, the latest of all.
     pub fn ship_by(&self) -> Option<Instant> {
-        let waiting = self.lines.iter().filter(|line| line.waits()).filter_map(|line| line.ship_by).min();
+        let open = self.cancelled.is_none();
+        let waiting =
+            self.lines.iter().filter(|line| open && line.waits()).filter_map(|line| line.ship_by).min();
         waiting.or_else(|| self.lines.iter().filter_map(|line| line.ship_by).max())
     }
 
