@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::ids::Secret;
 use crate::core::problem::Problems;
 use crate::core::time::Span;
+use crate::sources::douyin::DouyinConfig;
 use crate::sources::pinduoduo::PinduoduoConfig;
 use crate::sources::platform::Platform;
 use crate::sources::poll::cadence::Cadence;
@@ -52,6 +53,9 @@ pub struct SourceConfig {
     /// Pinduoduo (拼多多).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinduoduo: Option<PinduoduoConfig>,
+    /// Douyin Shop (抖店).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub douyin: Option<DouyinConfig>,
     /// Taobao and Tmall (淘宝、天猫).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub taobao: Option<TaobaoConfig>,
@@ -74,6 +78,7 @@ impl Default for SourceConfig {
             ca_file: None,
             proxy: None,
             pinduoduo: None,
+            douyin: None,
             taobao: None,
         }
     }
@@ -172,7 +177,8 @@ impl SourceConfig {
 
     /// Takes relative paths as seen from `folder`, the one of the file that names the source.
     pub fn rebase(&mut self, folder: &Path) {
-        let sections = [section_mut(&mut self.pinduoduo), section_mut(&mut self.taobao)];
+        let sections =
+            [section_mut(&mut self.pinduoduo), section_mut(&mut self.douyin), section_mut(&mut self.taobao)];
         let own = [&mut self.token_file, &mut self.access_token_file, &mut self.ca_file];
         for path in sections.into_iter().flatten().flat_map(Section::paths).chain(own).flatten() {
             *path = folder.join(&*path).display().to_string();
@@ -180,8 +186,12 @@ impl SourceConfig {
     }
 
     /// Every section that there may be, by its name.
-    fn sections(&self) -> [(&'static str, Option<&dyn Section>); 2] {
-        [("pinduoduo", section(&self.pinduoduo)), ("taobao", section(&self.taobao))]
+    fn sections(&self) -> [(&'static str, Option<&dyn Section>); 3] {
+        [
+            ("pinduoduo", section(&self.pinduoduo)),
+            ("douyin", section(&self.douyin)),
+            ("taobao", section(&self.taobao)),
+        ]
     }
 
     /// Those that are there.
@@ -283,7 +293,7 @@ mod tests {
         );
         assert_eq!(
             problems("[a]\ntoken_file = \"t\""),
-            ["a: has no platform, expected one section of: pinduoduo, taobao"]
+            ["a: has no platform, expected one section of: pinduoduo, douyin, taobao"]
         );
         assert!(toml::from_str::<BTreeMap<String, SourceConfig>>("[a]\ncolour = 1").is_err());
     }

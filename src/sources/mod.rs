@@ -5,6 +5,7 @@
 //! people write of it, [`tokens`] what a shop is asked with.
 
 pub mod config;
+pub mod douyin;
 pub mod history;
 pub mod http;
 mod loose;

@@ -5,6 +5,7 @@
 //! socket. They are strict where the real ones are (signature, time, token, windows), and page as badly.
 //! [`shop`] is what is behind all of them, [`gateway`] what their doors have in common.
 
+pub mod douyin;
 pub mod gateway;
 pub mod pinduoduo;
 #[cfg(test)]

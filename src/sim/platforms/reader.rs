@@ -456,6 +456,7 @@ pub fn day<P: Platform, M: Judged>(
     let through = reader.planner.through().unwrap();
     assert!(through >= end - Span::from_minutes(15), "it keeps up: {through}");
     assert_eq!(reader.counts.rejects, 0);
+    assert!(pages * 10 * size <= 13 * (changes + windows * size), "{pages} requests are too many");
     assert!(reader.planner.blind(reader.now.since(START)).is_none(), "outages are over");
     assert_eq!(reader.most_blind, !manners.outages.is_empty(), "outages are told, and nothing else");
     assert!(refusals.keys().all(|code| expected.contains(&code.as_str())), "{refusals:?}");

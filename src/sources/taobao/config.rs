@@ -36,7 +36,7 @@ pub struct TaobaoConfig {
     pub overlap: Span,
     /// A window is no longer than this: the platform allows a day, and answers half an hour more surely.
     pub longest: Span,
-    /// Rows a page: up to 100. The platform recommends 40 to 50.
+    /// Rows a page: up to 100. The platform recommends 40 to 50, for windows that are longer than ours.
     pub page_size: u32,
     /// The types of trades whose refunds are asked for; without a word the platform shows those of two types only.
     pub refund_types: Vec<String>,
@@ -84,7 +84,7 @@ impl Default for TaobaoConfig {
             lag: Span::from_secs(185),
             overlap: Span::from_minutes(5),
             longest: Span::from_minutes(30),
-            page_size: 50,
+            page_size: 100,
             refund_types: ["guarantee_trade", "auto_delivery", "ec", "cod", "step"]
                 .map(str::to_owned)
                 .to_vec(),

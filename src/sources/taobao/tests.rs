@@ -331,6 +331,8 @@ fn tokens_end_at_the_earlier_of_both() {
     for bad in ["{}", r#"{"top_auth_token_refresh_response":{"token_result":"{"}}"#] {
         assert_eq!(shop().read_tokens(&answer(bad), at).unwrap_err().class, Class::Malformed, "{bad}");
     }
+    let lost = r#"{"error_response":{"code":15,"sub_code":"isv.refresh-token-invalid"}}"#;
+    assert_eq!(shop().read_tokens(&answer(lost), at).unwrap_err().class, Class::Revoked);
     let refresh = Tokens { refresh: Some(Secret::new("r")), ..Tokens::default() };
     assert!(shop().renew(&refresh, at).is_some() && shop().renew(&Tokens::default(), at).is_none());
     let fixed = with(TaobaoConfig { renewal: String::new(), ..TaobaoConfig::default() });

@@ -61,7 +61,7 @@ impl Taobao {
             secret: Secret::new(secret),
             thin: false,
             issue: Issue::new(now, TOKEN),
-            shop: Shop::new(seed, Habits { lines: true, returns: true, late }),
+            shop: Shop::new(seed, Habits { lines: true, returns: true, disputes: false, late }),
             gateway: Gateway::new(seed, manners),
             slow: 0,
         }

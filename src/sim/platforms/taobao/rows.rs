@@ -27,7 +27,7 @@ fn refund_status(case: &AfterSale) -> &'static str {
         Stage::Asked => "WAIT_SELLER_AGREE",
         Stage::Returned => "WAIT_SELLER_CONFIRM_GOODS",
         Stage::ReturnWanted => "WAIT_BUYER_RETURN_GOODS",
-        Stage::Refused => "SELLER_REFUSE_BUYER",
+        Stage::Refused | Stage::Disputed => "SELLER_REFUSE_BUYER",
         Stage::Withdrawn => "CLOSED",
         Stage::Agreed | Stage::Refunded => "SUCCESS",
     }
