@@ -3,7 +3,8 @@
 use super::*;
 use crate::sim::platforms::Simulated;
 use crate::sim::platforms::reader::{
-    Judged, Reader, START, Truth, bad_day, calm, day, plain_aftersale, plain_order, wrong_clock,
+    Judged, Reader, START, Truth, bad_day, calm, day, over_a_socket, plain_aftersale, plain_order,
+    wrong_clock,
 };
 use crate::sim::platforms::shop::{AfterSale, Order};
 use crate::sources::douyin::{Douyin as Adapter, DouyinConfig};
@@ -125,6 +126,17 @@ fn a_renewal_that_comes_too_early_is_none() {
     assert!(mall.admits("sim-access-0", late + Span::HOUR - minute).is_ok());
     assert!(mall.admits("sim-access-0", late + Span::HOUR + minute).is_err());
     assert!(renewed(&mut mall, "nobody", late).is_err());
+}
+
+#[tokio::test]
+async fn what_is_signed_arrives_as_it_was_signed() {
+    let adapter = |port: u16| {
+        let gateway = format!("http://127.0.0.1:{port}");
+        let config = DouyinConfig { gateway, app_key: "sim-app".to_owned(), ..DouyinConfig::default() };
+        let origin = Origin { source: "sim".to_owned(), shop: None };
+        Adapter::new(origin, &config, Secret::new("sim-secret")).unwrap()
+    };
+    over_a_socket(adapter, mall(1, 0, Manners::default())).await;
 }
 
 /// The gateway is as strict as the real one says it is.

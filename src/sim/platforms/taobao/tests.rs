@@ -3,7 +3,8 @@
 use super::*;
 use crate::sim::platforms::Simulated;
 use crate::sim::platforms::reader::{
-    Judged, Reader, START, Truth, bad_day, calm, day, plain_aftersale, plain_order, wrong_clock,
+    Judged, Reader, START, Truth, bad_day, calm, day, over_a_socket, plain_aftersale, plain_order,
+    wrong_clock,
 };
 use crate::sim::platforms::shop::{AfterSale, Order, Stage};
 use crate::sources::http::Request;
@@ -139,6 +140,17 @@ fn a_trace_says_when_an_order_was_picked_up() {
         (picked_up, None, Some("shipped"))
     );
     assert!(mall.gateway.requests["taobao.logistics.trace.search"] >= 1);
+}
+
+#[tokio::test]
+async fn what_is_signed_arrives_as_it_was_signed() {
+    let adapter = |port: u16| {
+        let gateway = format!("http://127.0.0.1:{port}/router/rest");
+        let config = TaobaoConfig { gateway, app_key: "sim-app".to_owned(), ..TaobaoConfig::default() };
+        let origin = Origin { source: "sim".to_owned(), shop: None };
+        Adapter::new(origin, &config, Secret::new("sim-secret")).unwrap()
+    };
+    over_a_socket(adapter, mall(1, 0, Manners::default())).await;
 }
 
 /// The gateway is as strict as the real one says it is.
