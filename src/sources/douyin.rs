@@ -187,12 +187,7 @@ impl Platform for Douyin {
         }
         let read = |row: &Map<String, Value>| if is_orders { self.order(row) } else { self.aftersale(row) };
         let (items, rejects) = rows(list, read);
-        let facts = Facts {
-            rows: list.len() as u64,
-            total: total.and_then(|n| u64::try_from(n).ok()),
-            last: times.last().copied(),
-            ..Facts::default()
-        };
+        let facts = Facts { rows: list.len() as u64, last: times.last().copied(), ..Facts::default() };
         Ok(Page { items, rejects, facts })
     }
 

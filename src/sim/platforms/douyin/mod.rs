@@ -112,8 +112,8 @@ impl Douyin {
         let app = App { key: &self.app_key, secret: &self.secret };
         let ours = sign(app, None, &method, text("timestamp"), body.to_owned(), way);
         // The keys of the body must be in order at every level.
-        let in_order = Value::Object(params.clone()).to_string() == body;
-        if !in_order
+        let canonical = Value::Object(params.clone()).to_string();
+        if canonical != body
             || text("v") != "2"
             || !ours.query.get("sign").is_some_and(|sign| same(sign, text("sign")))
         {
@@ -186,7 +186,7 @@ impl Douyin {
         let (access, until) = &self.issue.access;
         let rest = until.since(now).as_secs();
         // A span or an instant: it is not always the same.
-        let expires = if self.issue.renewals() % 2 == 0 { rest } else { until.as_secs() };
+        let expires = if self.issue.renewals().is_multiple_of(2) { rest } else { until.as_secs() };
         Ok(
             json!({ "access_token": access, "refresh_token": self.issue.refresh, "expires_in": expires, "scope": "SCOPE",
                    "shop_id": 1_000_001, "shop_name": "样品店", "authority_id": "1", "auth_subject_type": "MaterialToken" }),
@@ -252,7 +252,7 @@ impl Mall for Douyin {
     fn call(&mut self, asked: &Asked, now: Instant) -> Said {
         self.answers += 1;
         let new = asked.headers.get("x-open-no-old-err-code").is_some_and(|value| value == "1");
-        let old = !new || (self.old && self.answers % 2 == 0);
+        let old = !new || (self.old && self.answers.is_multiple_of(2));
         let told = self.told(asked, now);
         self.envelope(old, told).into()
     }

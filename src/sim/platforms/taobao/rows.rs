@@ -95,7 +95,7 @@ impl Taobao {
         let goods = if case.with_goods { "BUYER_RETURNED_GOODS" } else { "BUYER_RECEIVED" };
         let mut row = json!({
             // A number and a text are both seen.
-            "refund_id": if number % 2 == 0 { Value::from(id) } else { Value::from(id.to_string()) },
+            "refund_id": if number.is_multiple_of(2) { Value::from(id) } else { Value::from(id.to_string()) },
             "tid": tid(case.order), "oid": tid(case.order) * 2, "status": refund_status(case),
             "order_status": "WAIT_BUYER_CONFIRM_GOODS", "good_status": goods, "has_good_return": case.with_goods,
             "refund_phase": "onsale", "refund_fee": "59.00", "reason": "7天无理由", "desc": "张三说不合适",
