@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::core::ids::Secret;
 use crate::core::problem::Problems;
 use crate::core::time::Span;
+use crate::sources::douyin::DouyinConfig;
 use crate::sources::json::config::HttpConfig;
 use crate::sources::pinduoduo::PinduoduoConfig;
 use crate::sources::platform::Platform;
 use crate::sources::poll::cadence::Cadence;
 use crate::sources::row::Origin;
+use crate::sources::taobao::TaobaoConfig;
 use crate::wire::secret::{Pick, SecretFault};
 
 /// `[sources.NAME]`: a shop (店铺) whose orders and after-sales are read from its platform. It has exactly one section
@@ -55,6 +57,12 @@ pub struct SourceConfig {
     /// Pinduoduo (拼多多).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinduoduo: Option<PinduoduoConfig>,
+    /// Douyin Shop (抖店).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub douyin: Option<DouyinConfig>,
+    /// Taobao and Tmall (淘宝、天猫).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taobao: Option<TaobaoConfig>,
 }
 
 impl Default for SourceConfig {
@@ -75,6 +83,8 @@ impl Default for SourceConfig {
             proxy: None,
             http: None,
             pinduoduo: None,
+            douyin: None,
+            taobao: None,
         }
     }
 }
@@ -178,7 +188,12 @@ impl SourceConfig {
 
     /// Takes relative paths as seen from `folder`, the one of the file that names the source.
     pub fn rebase(&mut self, folder: &Path) {
-        let sections = [section_mut(&mut self.http), section_mut(&mut self.pinduoduo)];
+        let sections = [
+            section_mut(&mut self.taobao),
+            section_mut(&mut self.pinduoduo),
+            section_mut(&mut self.douyin),
+            section_mut(&mut self.http),
+        ];
         let own = [&mut self.token_file, &mut self.access_token_file, &mut self.ca_file];
         for path in sections.into_iter().flatten().flat_map(Section::paths).chain(own).flatten() {
             *path = folder.join(&*path).display().to_string();
@@ -186,8 +201,13 @@ impl SourceConfig {
     }
 
     /// Every section that there may be, by its name.
-    fn sections(&self) -> [(&'static str, Option<&dyn Section>); 2] {
-        [("http", section(&self.http)), ("pinduoduo", section(&self.pinduoduo))]
+    fn sections(&self) -> [(&'static str, Option<&dyn Section>); 4] {
+        [
+            ("taobao", section(&self.taobao)),
+            ("pinduoduo", section(&self.pinduoduo)),
+            ("douyin", section(&self.douyin)),
+            ("http", section(&self.http)),
+        ]
     }
 
     /// Those that are there.
@@ -295,7 +315,7 @@ mod tests {
         );
         assert_eq!(
             problems("[a]\ntoken_file = \"t\""),
-            ["a: has no platform, expected one section of: http, pinduoduo"]
+            ["a: has no platform, expected one section of: taobao, pinduoduo, douyin, http"]
         );
         assert!(toml::from_str::<BTreeMap<String, SourceConfig>>("[a]\ncolour = 1").is_err());
     }

@@ -55,6 +55,23 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Yes or no: as it is, as a text, as 0 or 1.
+    ///
+    /// # Errors
+    /// Anything else that is there.
+    pub fn flag(self, name: &str) -> Result<Option<bool>, Odd> {
+        match self.get(name) {
+            Some(Value::String(text)) if text.trim().eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(Value::String(text)) if text.trim().eq_ignore_ascii_case("false") => Ok(Some(false)),
+            _ => match self.int(name) {
+                Ok(Some(0)) => Ok(Some(false)),
+                Ok(Some(1)) => Ok(Some(true)),
+                Ok(None) => Ok(None),
+                _ => Err("yes or no"),
+            },
+        }
+    }
+
     /// An instant: `yyyy-MM-dd HH:mm:ss` of +08:00, RFC 3339, or seconds or milliseconds since 1970, as number or text. 0
     /// and empty are none.
     ///
@@ -140,6 +157,24 @@ mod tests {
             assert_eq!(Fields(&row(value)).int("a"), want, "{value}");
         }
         assert_eq!(Fields(&row("1")).int("b"), Ok(None));
+    }
+
+    #[test]
+    fn yes_and_no_come_in_every_form() {
+        for (value, want) in [
+            ("true", Ok(Some(true))),
+            ("\"True\"", Ok(Some(true))),
+            ("\"false\"", Ok(Some(false))),
+            ("\"1\"", Ok(Some(true))),
+            ("0", Ok(Some(false))),
+            ("\"\"", Ok(None)),
+            ("null", Ok(None)),
+            ("2", Err("yes or no")),
+            ("\"yes\"", Err("yes or no")),
+            ("[]", Err("yes or no")),
+        ] {
+            assert_eq!(Fields(&row(value)).flag("a"), want, "{value}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! people write of it, [`tokens`] what a shop is asked with.
 
 pub mod config;
+pub mod douyin;
 pub mod history;
 pub mod http;
 pub mod json;
@@ -14,6 +15,7 @@ pub mod platform;
 pub mod poll;
 pub mod row;
 pub mod sign;
+pub mod taobao;
 pub mod tokens;
 
 pub use config::SourceConfig;

@@ -5,11 +5,13 @@
 //! socket. They are strict where the real ones are (signature, time, token, windows), and page as badly.
 //! [`shop`] is what is behind all of them, [`gateway`] what their doors have in common.
 
+pub mod douyin;
 pub mod gateway;
 pub mod pinduoduo;
 #[cfg(test)]
 mod reader;
 pub mod shop;
+pub mod taobao;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,19 +3,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::gateway::{Issue, Mall, Manners};
 use super::shop::{AfterSale, Kind, Order, Shop, Turn};
-use super::{Asked, Simulated};
+use super::{Asked, Simulated, serve};
 use crate::core::ids::Secret;
 use crate::core::model::{Observation, Value as Attribute};
 use crate::core::time::{Instant, Span};
 use crate::sim::random::Dice;
-use crate::sources::http::{Answer, Request};
+use crate::sources::http::{Answer, Request, fetch, source_client};
 use crate::sources::platform::{Platform, Tokens};
 use crate::sources::poll::cadence::Cadence;
 use crate::sources::poll::pace::Pace;
-use crate::sources::poll::{Call, Class, Failure, Kept, Next, Planner, What};
+use crate::sources::poll::{Ask, Call, Class, Failure, Kept, Next, Planner, Rules, What};
+use crate::wire::http::ClientConfig;
 
 /// When every test begins.
 pub const START: Instant = Instant::from_secs(1_767_571_200);
@@ -187,7 +193,7 @@ fn per_minute(n: u32) -> Pace {
     Pace::new(NonZeroU32::new(n).unwrap())
 }
 
-fn planner<P: Platform>(
+pub fn planner<P: Platform>(
     adapter: &P,
     kept: BTreeMap<String, Kept>,
     tokens: &Tokens,
@@ -456,6 +462,7 @@ pub fn day<P: Platform, M: Judged>(
     let through = reader.planner.through().unwrap();
     assert!(through >= end - Span::from_minutes(15), "it keeps up: {through}");
     assert_eq!(reader.counts.rejects, 0);
+    assert!(pages * 10 * size <= 13 * (changes + windows * size), "{pages} requests are too many");
     assert!(reader.planner.blind(reader.now.since(START)).is_none(), "outages are over");
     assert_eq!(reader.most_blind, !manners.outages.is_empty(), "outages are told, and nothing else");
     assert!(refusals.keys().all(|code| expected.contains(&code.as_str())), "{refusals:?}");
@@ -483,4 +490,41 @@ pub fn calm<P: Platform, M: Judged>(name: &str, pair: (P, M), count: u64, length
     let orders = reader.waits(Kind::Order, &Manners::default());
     assert!(orders.count > 0 && orders.max <= reader.every + lag + Span::from_secs(2), "{orders:?}");
     reader
+}
+
+/// What is signed arrives as it was signed when it goes over a socket: every list, and a renewal.
+pub async fn over_a_socket<P: Platform, M: Judged>(adapter: impl FnOnce(u16) -> P, mut mall: M) {
+    let now = START + Span::HOUR;
+    mall.shop().place(1, START, START + Span::from_secs(60));
+    mall.shop().complain(1, START + Span::from_secs(120));
+    let issue = mall.issue();
+    let tokens = Tokens {
+        access: Secret::new(issue.access.0.clone()),
+        refresh: Some(Secret::new(issue.refresh.clone())),
+        ..Tokens::default()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let adapter = adapter(listener.local_addr().unwrap().port());
+    let mall = Arc::new(Mutex::new(mall));
+    let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
+    server.spawn(serve(listener, mall.clone(), Arc::new(move || now), stop.clone()));
+    let client = source_client(&ClientConfig { ca_file: None, proxy: None, connections: 1 }).unwrap();
+    let mut found = BTreeSet::new();
+    for feed in adapter.feeds() {
+        let (from, to) = (START, START + Span::from_minutes(30));
+        let Rules { first_page: page, page_size: size, .. } = feed.rules;
+        for count in [true, false] {
+            let ask = Ask { from, to, page, size, count };
+            let answer = fetch(&client, &adapter.page(feed, ask, &tokens, now), now).await.unwrap();
+            assert_eq!(answer.date, Some(now));
+            let items = adapter.read_page(feed, ask, &answer).unwrap().items;
+            found.extend(items.into_iter().flat_map(|item| item.observations).map(|seen| seen.kind));
+        }
+    }
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["aftersale", "order"]);
+    let answer = fetch(&client, &adapter.renew(&tokens, now).unwrap(), now).await.unwrap();
+    adapter.read_tokens(&answer, now).unwrap();
+    assert!(mall.lock().unwrap().gateway().refusals.is_empty());
+    stop.cancel();
+    while server.join_next().await.is_some() {}
 }

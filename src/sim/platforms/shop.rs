@@ -13,6 +13,8 @@ pub struct Habits {
     pub lines: bool,
     /// Goods that come back are looked at: the merchant decides a second time.
     pub returns: bool,
+    /// A buyer who is refused may go to the platform: the merchant has to bring evidence.
+    pub disputes: bool,
     /// In so many of a hundred changes the row is shown only after some minutes.
     pub late: u8,
 }
@@ -79,7 +81,9 @@ impl Order {
 
     /// Until when it must be shipped: the earliest of what waits; once nothing does, the latest of all.
     pub fn ship_by(&self) -> Option<Instant> {
-        let waiting = self.lines.iter().filter(|line| line.waits()).filter_map(|line| line.ship_by).min();
+        let open = self.cancelled.is_none();
+        let waiting =
+            self.lines.iter().filter(|line| open && line.waits()).filter_map(|line| line.ship_by).min();
         waiting.or_else(|| self.lines.iter().filter_map(|line| line.ship_by).max())
     }
 
@@ -113,6 +117,8 @@ pub enum Stage {
     ReturnWanted,
     /// They are back: the merchant has to decide again.
     Returned,
+    /// The platform decides: the merchant has to bring evidence.
+    Disputed,
     /// The money is back.
     Refunded,
     /// The buyer does not want it any more.
@@ -122,13 +128,13 @@ pub enum Stage {
 impl Stage {
     /// Whether the merchant has to act.
     pub fn is_ours(self) -> bool {
-        matches!(self, Stage::Asked | Stage::Returned)
+        matches!(self, Stage::Asked | Stage::Returned | Stage::Disputed)
     }
 
     /// Its word (`platforms` 4.5).
     pub fn word(self) -> &'static str {
         match self {
-            Stage::Asked | Stage::Returned => "to_handle",
+            Stage::Asked | Stage::Returned | Stage::Disputed => "to_handle",
             Stage::Agreed => "refunding",
             Stage::Refused | Stage::ReturnWanted => "waiting_buyer",
             Stage::Refunded | Stage::Withdrawn => "closed",
@@ -228,6 +234,7 @@ enum Event {
     Complain(u64),
     Judge(u64),
     Return(u64),
+    Dispute(u64),
     Refund(u64),
     Withdraw(u64),
 }
@@ -451,6 +458,9 @@ impl Shop {
                     Stage::ReturnWanted if self.habits.returns => {
                         self.later(at, (600, 20_000), Event::Return(case));
                     }
+                    Stage::Refused if self.habits.disputes && self.dice.chance(50) => {
+                        self.later(at, (300, 9000), Event::Dispute(case));
+                    }
                     Stage::Refused if self.dice.chance(50) => {
                         self.later(at, (300, 9000), Event::Withdraw(case));
                     }
@@ -459,6 +469,10 @@ impl Shop {
             }
             Event::Return(case) => {
                 self.judge(case, Stage::Returned, at);
+                self.later(at, (300, 20_000), Event::Refund(case));
+            }
+            Event::Dispute(case) => {
+                self.judge(case, Stage::Disputed, at);
                 self.later(at, (300, 20_000), Event::Refund(case));
             }
             Event::Refund(case) => self.judge(case, Stage::Refunded, at),
@@ -568,7 +582,7 @@ mod tests {
     /// What a test reads is there: every state, several lines, moved deadlines, second decisions.
     #[test]
     fn a_day_has_everything_in_it() {
-        let mut shop = Shop::new(9, Habits { lines: true, returns: true, late: 5 });
+        let mut shop = Shop::new(9, Habits { lines: true, returns: true, disputes: true, late: 5 });
         shop.populate(2000, START, Span::DAY);
         let mut words: BTreeSet<&str> = BTreeSet::new();
         for hour in 0..60 {
@@ -582,7 +596,8 @@ mod tests {
         assert!(shop.aftersales.len() > 60 && shop.changes.len() > 6000, "{}", shop.changes.len());
         let moved = |order: &&Order| order.lines[0].ship_by != order.paid.map(|at| at + SHIP);
         assert!(shop.orders.values().filter(moved).count() > 10);
-        assert!(shop.aftersales.values().any(|a| a.turns.len() == 2));
+        assert!(shop.aftersales.values().any(|a| a.turns.len() == 2 && a.with_goods));
+        assert!(shop.changes.iter().any(|c| c.kind == Kind::AfterSale));
         assert!(shop.orders.values().any(|o| o.lines.iter().any(|line| line.refunded)));
         assert!(shop.parcels.values().all(|p| p.collected.is_some()));
         assert!(shop.changes.iter().any(|c| c.visible > c.updated));

@@ -1,6 +1,9 @@
 //! How a list is read to its end without losing a row: windows that lie in the past, walked in an order in which rows
 //! that leave while we read cannot take others with them (`platforms` 10.1, 10.2).
 //!
+//! Rows become visible late, so windows overlap. Where the overlap costs no page of its own it is there each time; a busy
+//! list is read again in full only now and then, and in between from where the last window ended.
+//!
 //! A [`Cursor`] is a value: it says what to ask next, and what it becomes once the answer is kept. Whoever drives it
 //! keeps the rows of a page and the next cursor in one commit, so a crash repeats a page at worst.
 
@@ -60,6 +63,10 @@ const DEEPEST: u64 = 50;
 const SHORTEST: Span = Span::from_secs(60);
 /// A window whose count grew while it was read is read again so often at most; the overlap brings the rest.
 const AGAIN: u8 = 2;
+/// It overlaps in full only after so many overlaps: reading the same rows each time would take most of all requests.
+const SELDOM: i64 = 2;
+/// A window of a busy list begins so long before the end of the one before: platforms differ about which second is in it.
+const NARROW: Span = Span::from_secs(5);
 
 /// How far a list has been read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +76,18 @@ pub struct Cursor {
     /// The window being walked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     window: Option<Window>,
+    /// The last window that overlapped in full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wide: Option<Wide>,
+}
+
+/// What the next window has to know of the last one that overlapped in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Wide {
+    /// Where it ended.
+    to: Instant,
+    /// It had more than a page.
+    busy: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +98,12 @@ struct Window {
     /// Where the walk ends: later than `to` when a window was halved.
     goal: Instant,
     stage: Stage,
+    /// It does not overlap in full.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    narrow: bool,
+    /// It has more than a page.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    busy: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +154,7 @@ pub struct Facts {
 impl Cursor {
     /// One that begins to read at `from`.
     pub fn new(from: Instant) -> Cursor {
-        Cursor { through: from, window: None }
+        Cursor { through: from, window: None, wide: None }
     }
 
     /// Everything that was changed before is kept.
@@ -154,7 +179,15 @@ impl Cursor {
         if !lost.is_zero() {
             self.through = oldest;
         }
-        let from = (self.through - rules.overlap).max(oldest);
+        let narrow =
+            self.wide.is_some_and(|wide| wide.busy && end.since(wide.to) < rules.overlap.times(SELDOM));
+        let from = match (narrow, self.wide) {
+            (true, _) => self.through - NARROW.min(rules.overlap),
+            // What was shown late since then is in it.
+            (false, Some(wide)) => wide.to.min(self.through) - rules.overlap,
+            (false, None) => self.through - rules.overlap,
+        };
+        let from = from.max(oldest);
         let to = end.min(from + rules.longest);
         // The overlap may be as long as the longest window: it gives way then.
         let from = if to <= self.through { self.through } else { from };
@@ -164,7 +197,7 @@ impl Cursor {
             Walk::Keyset => Stage::Up { page: 1 },
             Walk::Forward { .. } => Stage::Next { page: 1, after: None },
         };
-        self.window = Some(Window { from, to, goal: to, stage });
+        self.window = Some(Window { from, to, goal: to, stage, narrow, busy: false });
         (!lost.is_zero()).then_some(lost)
     }
 
@@ -252,21 +285,26 @@ impl Cursor {
         Ok(self.on(Window { stage, ..window }))
     }
 
+    /// The walk goes on: there is more than a page.
     fn on(&self, window: Window) -> Cursor {
-        Cursor { through: self.through, window: Some(window) }
+        Cursor { window: Some(Window { busy: true, ..window }), ..*self }
     }
 
     /// The window was read to its end.
     fn over(&self, window: Window) -> Cursor {
         let through = self.through.max(window.to);
+        let wide = match window.narrow {
+            true => self.wide,
+            false => Some(Wide { to: window.to, busy: window.busy }),
+        };
         if window.to >= window.goal {
-            return Cursor { through, window: None };
+            return Cursor { through, window: None, wide };
         }
         // The next part of one that was halved.
         let length = window.to.since(window.from).max(SHORTEST);
         let (from, to) = (window.to, (window.to + length).min(window.goal));
-        let next = Window { from, to, goal: window.goal, stage: Stage::Count };
-        Cursor { through, window: Some(next) }
+        let next = Window { from, to, stage: Stage::Count, ..window };
+        Cursor { through, window: Some(next), wide }
     }
 
     fn halved(&self, window: Window) -> Cursor {

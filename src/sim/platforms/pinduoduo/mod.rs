@@ -50,6 +50,7 @@ fn status(case: &AfterSale) -> i64 {
         (Stage::Agreed, _) => 4,
         (Stage::Refused, _) => 6,
         (Stage::ReturnWanted, _) => 7,
+        (Stage::Disputed, _) => 8,
         (Stage::Refunded, _) => 10,
         (Stage::Withdrawn, _) => 11,
     }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::sim::platforms::reader::{
-    Judged, Reader, START, Truth, bad_day, calm, day, plain_aftersale, plain_order, wrong_clock,
+    Judged, Reader, START, Truth, bad_day, calm, day, over_a_socket, plain_aftersale, plain_order,
+    wrong_clock,
 };
 use crate::sim::platforms::{Asked, Simulated};
 use crate::sources::http::Request;
@@ -95,6 +96,18 @@ fn tokens_are_renewed_and_their_end_is_told() {
     let told = reader.planner.blind(reader.now.since(START)).unwrap();
     assert!(told.contains("授权失效") && !told.contains("sim-"), "{told}");
     assert!(mall.gateway.refusals["10019"] <= 40, "{:?}", mall.gateway.refusals);
+}
+
+#[tokio::test]
+async fn what_is_signed_arrives_as_it_was_signed() {
+    let adapter = |port: u16| {
+        let gateway = format!("http://127.0.0.1:{port}/api/router");
+        let config =
+            PinduoduoConfig { gateway, client_id: "sim-client".to_owned(), ..PinduoduoConfig::default() };
+        let origin = Origin { source: "sim".to_owned(), shop: None };
+        Adapter::new(origin, &config, Secret::new("sim-secret")).unwrap()
+    };
+    over_a_socket(adapter, mall(1, 0, Manners::default())).await;
 }
 
 /// The gateway is as strict as the real one says it is.

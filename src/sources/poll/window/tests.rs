@@ -125,6 +125,47 @@ fn walked(cursor: &mut Cursor, rules: &Rules, list: &List) -> Vec<(i64, i64, u32
     asked
 }
 
+/// A list with more rows than a page is read from where the last window ended; what was shown late is found in the window
+/// that overlaps in full, which comes after two overlaps.
+#[test]
+fn a_busy_list_is_read_again_in_full_now_and_then() {
+    for walk in [Walk::LastToFirst, Walk::Keyset] {
+        let rules = rules(walk);
+        let mut list = List { rows: BTreeMap::new(), descending: walk == Walk::LastToFirst };
+        // A change a second; one in fifty is shown four minutes late.
+        let (mut cursor, mut seen, mut requests, mut wide) = (Cursor::new(at(0)), BTreeSet::new(), 0, 0);
+        for minute in 10..130_i64 {
+            let now = minute * 60;
+            for s in (minute - 1) * 60..now {
+                let late = s % 50 == 0;
+                list.rows.extend((!late).then(|| (s as u32, at(s))));
+                list.rows.extend(((s - 240) % 50 == 0).then(|| ((s - 240) as u32, at(s - 240))));
+            }
+            cursor.open(&rules, at(now));
+            let mut first = None;
+            while let Some(ask) = cursor.ask(&rules) {
+                first.get_or_insert(ask.from);
+                let (ids, facts) = list.page(ask, rules.first_page);
+                seen.extend(ids);
+                requests += 1;
+                cursor = cursor.took(&rules, facts).unwrap();
+            }
+            wide += usize::from(at(now - 180).since(first.unwrap()) > Span::from_minutes(5));
+        }
+        let missed: Vec<u32> =
+            (540..6600).filter(|id| list.rows.contains_key(id) && !seen.contains(id)).collect();
+        assert_eq!(missed, [0; 0], "{walk:?}");
+        assert!((11..=17).contains(&wide), "{walk:?}: {wide} in two hours");
+        // 120 windows, 72 pages of changes.
+        assert!(requests * 10 <= 13 * (120 + 72), "{walk:?}: {requests} requests");
+        // It is kept with the cursor, and an older one can still be read.
+        let text = serde_json::to_string(&cursor).unwrap();
+        assert_eq!(serde_json::from_str::<Cursor>(&text).unwrap(), cursor);
+        let old: Cursor = serde_json::from_str(r#"{"through":"2026-01-05T08:00:00Z"}"#).unwrap();
+        assert_eq!(old, Cursor::new(at(0)));
+    }
+}
+
 #[test]
 fn windows_are_closed_in_the_past_overlap_and_have_an_end() {
     let rules = rules(Walk::LastToFirst);
