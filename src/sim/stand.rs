@@ -11,9 +11,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::helpdesk::HelpDesk;
-use super::platforms::gateway::Manners;
+use super::platforms::douyin::Douyin;
+use super::platforms::gateway::{Issue, Manners};
 use super::platforms::pinduoduo::Pinduoduo;
 use super::platforms::shop::Shop;
+use super::platforms::taobao::Taobao;
 use super::platforms::{Simulated, serve};
 use crate::core::ids::Secret;
 use crate::core::time::{Instant, Span};
@@ -137,44 +139,96 @@ struct Made {
 
 /// Every platform that there is.
 fn all(trade: Trade, now: Instant) -> Vec<Made> {
-    vec![pinduoduo(trade, now), helpdesk(trade, now)]
+    vec![taobao(trade, now), pinduoduo(trade, now), douyin(trade, now), helpdesk(trade, now)]
 }
 
-/// Fills a shop: a day that was, the days that come, and orders that somebody forgets.
-fn fill(shop: &mut Shop, trade: Trade, now: Instant) {
+/// Fills a shop: a day that was, the days that come, and orders that somebody forgets, the first of them due in so many
+/// minutes.
+fn fill(shop: &mut Shop, trade: Trade, now: Instant, first: i64) {
     let days = i64::from(trade.days);
     let orders = trade.orders.saturating_mul(u64::from(trade.days) + 1);
     shop.populate(orders, now - Span::DAY, Span::DAY.times(days + 1));
-    // What is forgotten is due from soon on, one every hour and a half, and shipped a while too late.
+    // What is forgotten is due every hour and a half, and shipped a while too late.
     for nth in 0..16 * days {
-        let due = now + Span::from_minutes(25 + 90 * nth);
+        let due = now + Span::from_minutes(first + 90 * nth);
         let number = orders + 1 + u64::try_from(nth).unwrap_or(0);
         let (paid, touched) = (due - Span::DAY.times(2), due - Span::from_minutes(95));
         shop.forget(number, paid, touched, due + Span::from_minutes(20));
     }
 }
 
+/// The tokens that a gateway has given out.
+fn given(issue: &Issue) -> Option<Tokens> {
+    Some(Tokens {
+        access: Secret::new(issue.access.0.clone()),
+        refresh: Some(Secret::new(issue.refresh.clone())),
+        access_until: Some(issue.access.1),
+        refresh_until: None,
+    })
+}
+
+/// What every shop's source begins with.
+fn shop_lines(name: &str, shop: &str) -> String {
+    format!(
+        "[sources.{name}]\nshop       = \"{shop}\"\nevery      = \"60s\"\nlook_back  = \"2h\"\n\
+         token_file = \"{name}.json\"\n"
+    )
+}
+
+fn manners(trade: Trade) -> Manners {
+    Manners { trouble: trade.trouble, ..Manners::default() }
+}
+
 fn pinduoduo(trade: Trade, now: Instant) -> Made {
-    let manners = Manners { trouble: trade.trouble, ..Manners::default() };
-    let mut mall = Pinduoduo::new("sim-client", SECRET, trade.seed, 3, manners, now);
-    fill(&mut mall.shop, trade, now);
+    let mut mall = Pinduoduo::new("sim-app", SECRET, trade.seed, 3, manners(trade), now);
+    fill(&mut mall.shop, trade, now, 25);
     Made {
         name: "pdd-flagship",
         title: "拼多多旗舰店 / a shop on Pinduoduo",
-        tokens: Some(Tokens {
-            access: Secret::new(mall.issue.access.0.clone()),
-            refresh: Some(Secret::new(mall.issue.refresh.clone())),
-            access_until: Some(mall.issue.access.1),
-            refresh_until: None,
-        }),
+        tokens: given(&mall.issue),
         platform: Box::new(mall),
         lines: |name, address| {
-            format!(
-                "[sources.{name}]\nshop       = \"flagship\"\nevery      = \"60s\"\nlook_back  = \"2h\"\n\
-                 token_file = \"{name}.json\"\n[sources.{name}.pinduoduo]\n\
-                 gateway            = \"http://{address}/api/router\"\nclient_id          = \"sim-client\"\n\
-                 client_secret_file = \"sim.secret\"\n"
-            )
+            shop_lines(name, "flagship")
+                + &format!(
+                    "[sources.{name}.pinduoduo]\ngateway            = \"http://{address}/api/router\"\n\
+                     client_id          = \"sim-app\"\nclient_secret_file = \"sim.secret\"\n"
+                )
+        },
+    }
+}
+
+fn taobao(trade: Trade, now: Instant) -> Made {
+    let mut mall = Taobao::new("sim-app", SECRET, trade.seed + 1, 3, manners(trade), now);
+    fill(&mut mall.shop, trade, now, 55);
+    Made {
+        name: "tmall",
+        title: "天猫店 / a shop on Tmall",
+        tokens: given(&mall.issue),
+        platform: Box::new(mall),
+        lines: |name, address| {
+            shop_lines(name, "tmall")
+                + &format!(
+                    "[sources.{name}.taobao]\ngateway         = \"http://{address}/router/rest\"\n\
+                     app_key         = \"sim-app\"\napp_secret_file = \"sim.secret\"\n"
+                )
+        },
+    }
+}
+
+fn douyin(trade: Trade, now: Instant) -> Made {
+    let mut mall = Douyin::new("sim-app", SECRET, trade.seed + 2, 3, manners(trade), now);
+    fill(&mut mall.shop, trade, now, 85);
+    Made {
+        name: "douyin",
+        title: "抖店 / a shop on Douyin",
+        tokens: given(&mall.issue),
+        platform: Box::new(mall),
+        lines: |name, address| {
+            shop_lines(name, "douyin")
+                + &format!(
+                    "[sources.{name}.douyin]\ngateway         = \"http://{address}/\"\n\
+                     app_key         = \"sim-app\"\napp_secret_file = \"sim.secret\"\n"
+                )
         },
     }
 }
