@@ -289,7 +289,7 @@ async fn day(style: &str, list: &str, seed: u64, server: Arc<Mutex<Server>>, way
         server.trouble = 10;
         // With each request, or with every third.
         server.restless = if seed % 2 == 0 { 1000 } else { 333 };
-        server.per_minute = 90;
+        server.per_minute = 60;
         server.outage = Some((minutes(30), minutes(50)));
     }
     let mut steps = 0u64;
