@@ -97,6 +97,8 @@ contact = [{{ channel = "hook" }}]
 [channels.hook.webhook]
 url = "http://127.0.0.1:@HOOK@/"
 
+[alerting]
+flap_window = "1s"
 [alerting.group]
 wait = { p0 = "0s", p1 = "200ms", p2 = "1s", p3 = "1s" }
 most = 1
@@ -121,14 +123,14 @@ class Program:
         self.log = os.path.join(WORK, "shiftbell.log")
         self.process = None
 
-    def check(self, *flags, config=None):
-        done = subprocess.run(
-            [SHIFTBELL, "check", "--config", config or self.config, *flags],
-            env=self.env, cwd=WORK, capture_output=True, text=True,
-        )
+    def verb(self, *arguments):
+        done = subprocess.run([SHIFTBELL, *arguments], env=self.env, cwd=WORK, capture_output=True, text=True)
         if done.returncode != 0:
-            fail(f"shiftbell check: {done.stdout}{done.stderr}")
+            fail(f"shiftbell {arguments[0]}: {done.stdout}{done.stderr}")
         return done.stdout
+
+    def check(self, *flags, config=None):
+        return self.verb("check", "--config", config or self.config, *flags)
 
     def start(self):
         say(self.check().splitlines()[-1])

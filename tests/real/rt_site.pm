@@ -9,7 +9,8 @@ Set(%ServiceAgreements, Default => 'office', Levels => {
     'evening'  => { BusinessHours => 'evening', StartImmediately => 1, Response => { BusinessMinutes => 600 } },
     'weekend'  => { BusinessHours => 'weekend', StartImmediately => 1, Response => { BusinessMinutes => 45 } },
     'holidays' => { BusinessHours => 'holidays', StartImmediately => 1, Response => { BusinessMinutes => 1500 } },
-    'hours'    => { StartImmediately => 1, Response => { RealMinutes => 90 } },
+    'now'      => { BusinessHours => 'now', StartImmediately => 1, Response => { BusinessMinutes => 1 } },
+    'hours'    => { StartImmediately => 1, Response => { RealMinutes => 1 } },
 });
 sub hours { my ($from, $to, @days) = @_; my %open = map { $_ => 1 } @days;
     return map { $_ => { Name => $_, Start => $open{$_} ? $from : undef, End => $open{$_} ? $to : undef } } 0..6 }
@@ -18,6 +19,7 @@ Set(%ServiceBusinessHours,
     'office'   => { hours('9:00', '18:00', 1..5) },
     'evening'  => { hours('13:00', '21:30', 0..6) },
     'weekend'  => { hours('10:00', '16:00', 0, 6) },
+    'now'      => { hours('@FROM@', '@TO@', 0..6) },
     'holidays' => { hours('8:30', '17:15', 0..6), holidays => ['@DAY1@', '@DAY2@'] },
 );
 1;

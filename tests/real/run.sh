@@ -79,8 +79,12 @@ rt() {
     RT_PORT=$(free_port)
     mkdir -p "$work/rt/d" "$work/rt/sessions"
     sed -e "s|@WORK@|$work/rt|g" -e "s|@PORT@|$RT_PORT|g" "$here/rt_site.pm" >"$work/rt/site.pm"
-    # Tomorrow and the day after are holidays in one of the calendars, whenever this runs.
-    for n in 0 1 2; do
+    # Tomorrow and the day after are holidays in one of the calendars, and another is open now, whenever this runs.
+    local hour
+    hour=$(TZ=Asia/Shanghai date +%-H)
+    export OPEN_FROM=$((hour > 0 ? hour - 1 : 0)) OPEN_TO=$((hour < 22 ? hour + 1 : 23))
+    sed -i "s|@FROM@|$OPEN_FROM:00|; s|@TO@|$OPEN_TO:59|" "$work/rt/site.pm"
+    for n in 1 2; do
         sed -i "s|@DAY$n@|$(TZ=Asia/Shanghai date -d "+$n day" +%F)|g" "$work/rt/site.pm"
     done
     echo rootpw >"$work/rt/password"

@@ -12,18 +12,17 @@ use crate::core::ids::Secret;
 use crate::core::problem::Problems;
 use crate::core::time::Span;
 use crate::sources::json::Json;
+use crate::sources::json::auth::{self, header_name};
 use crate::sources::json::config::{
-    AuthConfig, DetailConfig, EachConfig, ErrorConfig, HttpConfig, ListConfig, MapConfig, Method, Paging,
-    RequestConfig,
+    DetailConfig, EachConfig, ErrorConfig, HttpConfig, ListConfig, MapConfig, Method, Paging, RequestConfig,
 };
 use crate::sources::json::mapping::{Mapping, Says, is_word};
 use crate::sources::json::path::{Path, plain};
-use crate::sources::json::request::{Home, Login, LoginKind, Show};
+use crate::sources::json::request::{Home, Show};
 use crate::sources::json::template::{Place, Sandbox};
 use crate::sources::platform::{Feed, Want};
 use crate::sources::poll::{Class, Rules, Walk};
 use crate::sources::row::Origin;
-use crate::wire::secret::Pick;
 
 /// A list, ready to be asked for.
 pub(super) struct List {
@@ -85,29 +84,8 @@ impl Rule {
 
 const PAGE_NAMES: &[&str] = &["from", "to", "page", "offset", "cursor", "size", "now"];
 const CASE_NAMES: &[&str] = &["id", "kind", "kept", "now"];
-const LOGIN_NAMES: &[&str] = &["secret", "now"];
 
 impl HttpConfig {
-    /// The secret of its own, where it has one.
-    pub(super) fn secret(&self) -> Option<Pick<'_>> {
-        let auth = self.auth.as_ref()?;
-        let oauth2 = auth.oauth2.as_ref().map(|c| Pick {
-            base: "client_secret",
-            file: &c.client_secret_file,
-            env: &c.client_secret_env,
-            credential: &c.client_secret_credential,
-            inline: None,
-        });
-        let login = auth.login.as_ref().map(|c| Pick {
-            base: "secret",
-            file: &c.secret_file,
-            env: &c.secret_env,
-            credential: &c.secret_credential,
-            inline: None,
-        });
-        oauth2.or(login)
-    }
-
     /// What it describes. `None`, and the reasons in `problems`, where it describes nothing.
     pub(super) fn build(
         &self,
@@ -129,8 +107,9 @@ impl HttpConfig {
             .ok();
         let sandbox = Sandbox::new(&zone.clone().unwrap_or(TimeZone::UTC));
         let headers = problems.within("headers", |problems| fixed_headers(&self.headers, problems));
-        let show = problems
-            .within("auth", |problems| self.auth.as_ref().map_or(Some(Show::Nothing), |a| show(a, problems)));
+        let show = problems.within("auth", |problems| {
+            self.auth.as_ref().map_or(Some(Show::Nothing), |a| auth::show(a, problems))
+        });
         let login = problems.within("auth", |problems| self.login(&sandbox, secret, problems));
         let errors = problems.within("errors", |problems| {
             let rules = self.errors.iter().enumerate();
@@ -154,137 +133,6 @@ impl HttpConfig {
         let feeds = lists.iter().map(List::feed).collect();
         Some(Json { origin, home: home?, zone: zone?, sandbox, login, errors, lists, feeds })
     }
-
-    fn login(&self, sandbox: &Sandbox, secret: Option<Secret>, problems: &mut Problems) -> Option<Login> {
-        let auth = self.auth.as_ref()?;
-        let given = [
-            ("bearer", auth.bearer.is_some()),
-            ("header", auth.header.is_some()),
-            ("basic", auth.basic.is_some()),
-            ("query", auth.query.is_some()),
-            ("oauth2", auth.oauth2.is_some()),
-            ("login", auth.login.is_some()),
-        ];
-        let names: Vec<&str> = given.iter().filter(|(_, is)| *is).map(|(name, _)| *name).collect();
-        if names.len() != 1 {
-            let all = given.map(|(name, _)| name).join(", ");
-            problems.error(match names.as_slice() {
-                [] => format!("is empty, expected one of: {all}"),
-                several => format!("has {}, expected only one of them", several.join(" and ")),
-            });
-        }
-        let secret = secret.unwrap_or_default();
-        if let Some(config) = &auth.oauth2 {
-            return problems.within("oauth2", |problems| {
-                self.own_secret(problems);
-                renew_before(config.renew_before, problems);
-                for (key, text) in [("token_url", &config.token_url), ("client_id", &config.client_id)] {
-                    if text.is_empty() {
-                        problems.within(key, |p| p.error("is missing"));
-                    }
-                }
-                self.ours("token_url", &config.token_url, problems);
-                Some(Login {
-                    kind: LoginKind::Client {
-                        url: config.token_url.clone(),
-                        id: config.client_id.clone(),
-                        scope: config.scope.clone(),
-                        in_body: config.in_body,
-                    },
-                    secret: secret.clone(),
-                    token: Path::read("access_token").unwrap_or_default(),
-                    token_header: None,
-                    expires_in: Path::read("expires_in").ok(),
-                    renew_before: config.renew_before,
-                })
-            });
-        }
-        let config = auth.login.as_ref()?;
-        problems.within("login", |problems| {
-            self.own_secret(problems);
-            renew_before(config.renew_before, problems);
-            let sample = context! { secret => "s3cret", now => "2026-01-05T02:00:00Z" };
-            problems.within("request", |p| request(&config.request, sandbox, LOGIN_NAMES, &sample, p));
-            self.ours("request", &config.request.url, problems);
-            let token_header =
-                config.token_header.as_ref().and_then(|name| header_name("token_header", name, problems));
-            Some(Login {
-                kind: LoginKind::Own(config.request.clone()),
-                secret,
-                token: path("token", &config.token, problems),
-                token_header,
-                expires_in: config.expires_in.as_ref().map(|text| path("expires_in", text, problems)),
-                renew_before: config.renew_before,
-            })
-        })
-    }
-
-    fn own_secret(&self, problems: &mut Problems) {
-        let Some(pick) = self.secret() else { return };
-        pick.check(problems);
-        if !pick.is_given() {
-            let base = pick.base;
-            problems.error(format!("has no {base}_file, {base}_env or {base}_credential"));
-        }
-    }
-
-    /// Notes a URL that leads elsewhere.
-    fn ours(&self, key: &'static str, text: &str, problems: &mut Problems) {
-        let Ok(base) = self.place() else { return };
-        let home = Home { base, headers: HeaderMap::new(), show: Show::Nothing };
-        // A template in the path changes nothing of where it leads.
-        if home.url(text).is_err() {
-            problems.within(key, |p| {
-                p.error(format!("found `{text}`, expected a place seen from `base`, on the same server"));
-            });
-        }
-    }
-}
-
-fn renew_before(span: Span, problems: &mut Problems) {
-    if span < Span::from_secs(5) || span > Span::HOUR {
-        problems.within("renew_before", |p| p.error(format!("found {span}, expected 5s to 1h")));
-    }
-}
-
-fn show(auth: &AuthConfig, problems: &mut Problems) -> Option<Show> {
-    let header = |key: &'static str, name: &str, prefix: &str, problems: &mut Problems| {
-        let name = header_name(key, name, problems)?;
-        if HeaderValue::from_str(prefix).is_err() {
-            problems.within("prefix", |p| p.error("has letters that a header cannot have"));
-        }
-        Some(Show::Header(name, prefix.to_owned()))
-    };
-    if auth.bearer.is_some() || auth.oauth2.is_some() {
-        return header("name", "authorization", "Bearer ", problems);
-    }
-    if let Some(config) = &auth.header {
-        return problems.within("header", |p| header("name", &config.name, &config.prefix, p));
-    }
-    if let Some(config) = &auth.login {
-        return problems.within("login", |p| header("header", &config.header, &config.prefix, p));
-    }
-    if let Some(config) = &auth.query {
-        if config.name.is_empty() {
-            problems.within("query", |p| {
-                p.within("name", |p| p.error("is missing, expected a name such as api_key"))
-            });
-        }
-        return Some(Show::Query(config.name.clone()));
-    }
-    let user = auth.basic.as_ref().and_then(|config| config.user.clone());
-    if user.as_ref().is_some_and(|user| user.contains(':')) {
-        problems.within("basic", |p| p.within("user", |p| p.error("has a colon, which no user can have")));
-    }
-    Some(Show::Basic(user))
-}
-
-fn header_name(key: &'static str, name: &str, problems: &mut Problems) -> Option<HeaderName> {
-    let read = HeaderName::from_bytes(name.as_bytes());
-    if read.is_err() {
-        problems.within(key, |p| p.error(format!("found `{name}`, expected a header such as X-Api-Key")));
-    }
-    read.ok()
 }
 
 fn fixed_headers(headers: &BTreeMap<String, String>, problems: &mut Problems) -> HeaderMap {
@@ -328,7 +176,7 @@ fn error_rule(config: &ErrorConfig, problems: &mut Problems) -> Option<Rule> {
     })
 }
 
-fn path(key: &'static str, text: &str, problems: &mut Problems) -> Path {
+pub(super) fn path(key: &'static str, text: &str, problems: &mut Problems) -> Path {
     Path::read(text).unwrap_or_else(|why| {
         problems.within(key, |p| p.error(why));
         Path::default()
@@ -336,7 +184,7 @@ fn path(key: &'static str, text: &str, problems: &mut Problems) -> Path {
 }
 
 /// Notes what is wrong with a request; answers the names that its templates use.
-fn request(
+pub(super) fn request(
     config: &RequestConfig,
     sandbox: &Sandbox,
     allowed: &[&str],

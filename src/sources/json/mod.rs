@@ -6,6 +6,7 @@
 //! - a row that the mapping does not fit is counted with a digest, and the page goes on; a page that is none is a failure;
 //! - nothing of a row is kept but what the mapping names.
 
+mod auth;
 mod build;
 pub mod config;
 mod mapping;

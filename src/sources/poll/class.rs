@@ -131,7 +131,7 @@ impl Class {
             Class::IpList => "出口 IP 不在白名单 / our address is not on the platform's list",
             Class::Disabled => "应用被停用 / the app is switched off",
             Class::Parameter | Class::Gone => {
-                "接口已变更,需升级 / the interface has changed: upgrade shiftbell"
+                "请求被拒,检查配置或升级 / the request is refused: check the configuration, or upgrade shiftbell"
             }
             Class::Malformed => "返回内容无法识别 / the answers cannot be read",
             Class::Throttled => "被限流 / the platform throttles us",

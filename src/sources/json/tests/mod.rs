@@ -74,6 +74,7 @@ marks.opened = "row.created"
 marks.resolved = "row.closed | default(none)"
 marks.respond_by = "row.due | default(none)"
 seen.escalated = "row.level | default(0) > 1"
+seen.urgent = "row.urgent | default(none)"
 attributes.status = "{'1': 'open', '2': 'closed'}[row.state | string] | default('other')"
 attributes.amount = "row.amount | default(none)"
 
@@ -163,7 +164,10 @@ fn the_page_goes_on_without_a_bad_row() {
             r#"{"id":1,"updated":1767578400,"created":0,"state":1,"talk":[{"by":"lin","id":3}]}"#,
             "each[0].at is missing",
         ),
-        (r#"{"id":1,"updated":1767578400,"created":0,"state":1,"level":"x"}"#, "seen.escalated"),
+        (
+            r#"{"id":1,"updated":1767578400,"created":0,"state":1,"urgent":"x"}"#,
+            "seen.urgent is not true or false",
+        ),
         ("7", "row is not an object"),
         ("null", "row is not an object"),
     ] {

@@ -35,7 +35,7 @@ pub(super) struct Server {
     pub(super) now: Instant,
     /// So many of a thousand requests go wrong.
     pub(super) trouble: u64,
-    /// So many tickets change with each request.
+    /// In so many of a thousand requests a ticket changes meanwhile.
     pub(super) restless: u64,
     pub(super) outage: Option<(Instant, Instant)>,
     pub(super) per_minute: usize,
@@ -152,7 +152,9 @@ impl Server {
     pub(super) fn answer(&mut self, wire: &Wire<'_>) -> Reply {
         self.requests += 1;
         let now = self.now;
-        self.stir(self.restless);
+        if self.roll(1000) < self.restless {
+            self.stir(1);
+        }
         if self.outage.is_some_and(|(from, to)| from <= now && now < to) {
             return Reply::status(503, "<html>down</html>");
         }
