@@ -5,9 +5,12 @@
 //! people write of it, [`tokens`] what a shop is asked with.
 
 pub mod config;
+pub mod form;
 pub mod history;
 pub mod http;
+pub mod kuaidi100;
 mod loose;
+pub mod parcels;
 pub mod pinduoduo;
 pub mod platform;
 pub mod poll;
@@ -16,3 +19,4 @@ pub mod sign;
 pub mod tokens;
 
 pub use config::SourceConfig;
+pub use parcels::config::CourierConfig;
