@@ -166,7 +166,7 @@ struct Meaning {
     hint: Option<&'static str>,
     claimed: bool,
     proxy: bool,
-    is_vague: bool,
+    covers: &'static [Milestone],
 }
 
 fn meaning(code: &str) -> Option<Meaning> {
@@ -178,24 +178,28 @@ fn meaning(code: &str) -> Option<Meaning> {
         hint: None,
         claimed: false,
         proxy: false,
-        is_vague: false,
+        covers: &[],
     };
+    // A bare state, and what the advanced codes beneath it may say instead.
+    let bare = |milestone, covers| Meaning { covers, ..is(milestone, None) };
     let wrong = |milestone, exception| is(milestone, Some(exception));
     Some(match code {
-        "1" | "103" => is(M::PickedUp, None),
+        "1" => bare(M::PickedUp, &[M::Registered]),
+        "103" => is(M::PickedUp, None),
         // Under "picked up", and nobody has picked it up (Q26).
         "101" | "102" => is(M::Registered, None),
-        "0" | "1002" => is(M::InTransit, None),
+        "0" => bare(M::InTransit, &[M::AtDestination]),
+        "1002" => is(M::InTransit, None),
         "1001" => is(M::AtDestination, None),
         "1003" | "7" => wrong(M::InTransit, E::Forwarded),
-        "5" => is(M::OutForDelivery, None),
+        "5" => bare(M::OutForDelivery, &[M::AtPickupPoint]),
         "501" => is(M::AtPickupPoint, None),
-        "3" => Meaning { is_vague: true, ..is(M::Delivered, None) },
+        "3" => bare(M::Delivered, &[M::AtPickupPoint]),
         "301" | "302" => is(M::Delivered, None),
         "303" => Meaning { proxy: true, ..is(M::Delivered, None) },
         "304" => Meaning { claimed: true, ..is(M::AtPickupPoint, None) },
         "6" => is(M::Returning, None),
-        "4" => is(M::Returned, None),
+        "4" => bare(M::Returned, &[M::Cancelled]),
         "401" | "210" => wrong(M::Cancelled, E::Cancelled),
         "14" => wrong(M::DeliveryFailed, E::Refused),
         "2" => wrong(M::Unknown, E::Unspecified),
@@ -236,7 +240,7 @@ fn event(row: &Value) -> Result<Event, String> {
         hint: None,
         claimed: false,
         proxy: false,
-        is_vague: false,
+        covers: &[],
     });
     Ok(Event { at, milestone, exception, claimed, proxy, place })
 }
@@ -270,9 +274,9 @@ fn trace(body: &Map<String, Value>) -> Result<Trace, Failure> {
         trace.rejects.push(Reject { digest: digest(row), reason: format!("is beyond {MOST_EVENTS} events") });
     }
     trace.state = code_of(Fields(body), "state").and_then(|code| {
-        let Meaning { milestone, exception, hint, claimed, proxy, is_vague } = meaning(&code)?;
+        let Meaning { milestone, exception, hint, claimed, proxy, covers } = meaning(&code)?;
         // Nothing happened yet: a state alone says nothing.
-        (!trace.events.is_empty()).then_some(State { code, milestone, exception, hint, claimed, proxy, is_vague })
+        (!trace.events.is_empty()).then_some(State { code, milestone, exception, hint, claimed, proxy, covers })
     });
     Ok(trace)
 }

@@ -51,8 +51,8 @@ pub struct State {
     pub claimed: bool,
     /// As of an event.
     pub proxy: bool,
-    /// The code says only "signed", not by whom and where.
-    pub is_vague: bool,
+    /// A short code stands for several milestones: what its events say more exactly, counts.
+    pub covers: &'static [Milestone],
 }
 
 /// All that is said of one parcel.
@@ -175,10 +175,15 @@ impl Trace {
         let Some(state) = &self.state else { return (is, began) };
         // The code of the parcel is more reliable than those of its events (`logistics` 3.1); but what lies in a locker is
         // not delivered because somebody calls it signed.
-        let vague = state.is_vague && is.milestone == Milestone::AtPickupPoint;
-        let milestone = if state.milestone == Milestone::Unknown || vague { is.milestone } else { state.milestone };
-        let over = is.exception.is_some_and(|e| e.is_over_at(state.milestone));
-        let exception = state.exception.or(is.exception.filter(|_| !over));
+        let says_less = state.milestone == Milestone::Unknown || state.covers.contains(&is.milestone);
+        let milestone = if says_less { is.milestone } else { state.milestone };
+        let over = is.exception.is_some_and(|e| !says_less && e.is_over_at(state.milestone));
+        let known = is.exception.filter(|_| !over);
+        let exception = match state.exception {
+            // "Something is wrong", where an event says what.
+            Some(Exception::Unspecified) => known.or(state.exception),
+            other => other.or(known),
+        };
         if (milestone, exception) != (is.milestone, is.exception) {
             let at = is.newest.unwrap_or(since);
             if milestone != is.milestone {
@@ -193,7 +198,7 @@ impl Trace {
     fn flags(&self, is: &Standing) -> (bool, bool) {
         let last = self.events.iter().rev().find(|e| e.milestone == is.milestone);
         let state = self.state.as_ref();
-        let claims = state.is_some_and(|s| s.claimed || s.is_vague);
+        let claims = state.is_some_and(|s| s.claimed || s.milestone == Milestone::Delivered);
         let claimed = is.milestone == Milestone::AtPickupPoint && (claims || last.is_some_and(|e| e.claimed));
         let proxy = last.is_some_and(|e| e.proxy) || state.is_some_and(|s| s.proxy);
         (claimed, proxy && is.milestone == Milestone::Delivered)
