@@ -24,8 +24,8 @@ use crate::core::model::{ChannelClass, Symbols};
 use crate::core::problem::{KeyPath, Problems, Step};
 use crate::core::time::Instant;
 use crate::daemon::intake::WatchConfig;
-use crate::sources::{CourierConfig, SourceConfig};
 use crate::sources::history::import::ImportConfig;
+use crate::sources::{CourierConfig, SourceConfig};
 use crate::store::StoreConfig;
 use crate::telemetry::LogConfig;
 

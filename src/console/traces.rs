@@ -63,9 +63,8 @@ pub(super) async fn take(
 /// Waits until a push is kept, and no longer than the vendor does.
 async fn keep(door: &Door, number: Number, pushed: Pushed) -> bool {
     let (answer, arrive) = oneshot::channel();
-    let kept = async {
-        door.pushes.try_send(Push { number, pushed, answer }).is_ok() && arrive.await.is_ok()
-    };
+    let kept =
+        async { door.pushes.try_send(Push { number, pushed, answer }).is_ok() && arrive.await.is_ok() };
     tokio::time::timeout(WITHIN, kept).await.unwrap_or(false)
 }
 

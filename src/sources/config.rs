@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::ids::Secret;
 use crate::core::problem::Problems;
 use crate::core::time::Span;
+use crate::sources::jd::JdConfig;
 use crate::sources::pinduoduo::PinduoduoConfig;
 use crate::sources::platform::Platform;
 use crate::sources::poll::cadence::Cadence;
@@ -48,6 +49,9 @@ pub struct SourceConfig {
     pub ca_file: Option<String>,
     /// The proxy to go through; the environment's is not looked at.
     pub proxy: Option<String>,
+    /// JD (京东).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jd: Option<JdConfig>,
     /// Pinduoduo (拼多多).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinduoduo: Option<PinduoduoConfig>,
@@ -69,6 +73,7 @@ impl Default for SourceConfig {
             access_token_credential: None,
             ca_file: None,
             proxy: None,
+            jd: None,
             pinduoduo: None,
         }
     }
@@ -167,7 +172,7 @@ impl SourceConfig {
 
     /// Takes relative paths as seen from `folder`, the one of the file that names the source.
     pub fn rebase(&mut self, folder: &Path) {
-        let sections = [section_mut(&mut self.pinduoduo)];
+        let sections = [section_mut(&mut self.jd), section_mut(&mut self.pinduoduo)];
         let own = [&mut self.token_file, &mut self.access_token_file, &mut self.ca_file];
         for path in sections.into_iter().flatten().flat_map(Section::paths).chain(own).flatten() {
             *path = folder.join(&*path).display().to_string();
@@ -175,8 +180,8 @@ impl SourceConfig {
     }
 
     /// Every section that there may be, by its name.
-    fn sections(&self) -> [(&'static str, Option<&dyn Section>); 1] {
-        [("pinduoduo", section(&self.pinduoduo))]
+    fn sections(&self) -> [(&'static str, Option<&dyn Section>); 2] {
+        [("jd", section(&self.jd)), ("pinduoduo", section(&self.pinduoduo))]
     }
 
     /// Those that are there.
@@ -278,7 +283,7 @@ mod tests {
         );
         assert_eq!(
             problems("[a]\ntoken_file = \"t\""),
-            ["a: has no platform, expected one section of: pinduoduo"]
+            ["a: has no platform, expected one section of: jd, pinduoduo"]
         );
         assert!(toml::from_str::<BTreeMap<String, SourceConfig>>("[a]\ncolour = 1").is_err());
     }

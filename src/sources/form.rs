@@ -41,7 +41,9 @@ pub fn pack<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String 
             }
             for byte in part.bytes() {
                 match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => text.push(char::from(byte)),
+                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
+                        text.push(char::from(byte))
+                    }
                     b' ' => text.push('+'),
                     byte => text.push_str(&format!("%{byte:02X}")),
                 }

@@ -100,7 +100,8 @@ impl Kuaidi100Config {
             for (carrier, phone) in &self.phones {
                 let digits = phone.bytes().all(|b| b.is_ascii_digit());
                 if !digits || !matches!(phone.len(), 4 | 11) {
-                    problems.within(carrier.as_str(), |p| p.error("is no phone, expected its last four digits"));
+                    problems
+                        .within(carrier.as_str(), |p| p.error("is no phone, expected its last four digits"));
                 }
             }
         });
@@ -276,7 +277,15 @@ fn trace(body: &Map<String, Value>) -> Result<Trace, Failure> {
     trace.state = code_of(Fields(body), "state").and_then(|code| {
         let Meaning { milestone, exception, hint, claimed, proxy, covers } = meaning(&code)?;
         // Nothing happened yet: a state alone says nothing.
-        (!trace.events.is_empty()).then_some(State { code, milestone, exception, hint, claimed, proxy, covers })
+        (!trace.events.is_empty()).then_some(State {
+            code,
+            milestone,
+            exception,
+            hint,
+            claimed,
+            proxy,
+            covers,
+        })
     });
     Ok(trace)
 }

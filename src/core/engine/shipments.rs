@@ -141,7 +141,10 @@ mod tests {
                 .iter()
                 .map(|name| Mark { name: (*name).into(), reference: None, at, removed: false })
                 .collect(),
-            attributes: texts.iter().map(|(name, text)| ((*name).into(), Value::Text((*text).into()))).collect(),
+            attributes: texts
+                .iter()
+                .map(|(name, text)| ((*name).into(), Value::Text((*text).into())))
+                .collect(),
         }
     }
 
@@ -174,12 +177,11 @@ mod tests {
             (from, pages) = (part.next, pages + 1);
             found.extend(part.found);
         }
-        let told: Vec<_> =
-            found.iter().map(|s| (s.id.as_str(), s.waybill.as_str(), s.since, s.returning, s.is_over)).collect();
-        assert_eq!(
-            told,
-            [("o7", "75300000000002", at(12), false, true), ("a1", "YT1", at(16), true, false)]
-        );
+        let told: Vec<_> = found
+            .iter()
+            .map(|s| (s.id.as_str(), s.waybill.as_str(), s.since, s.returning, s.is_over))
+            .collect();
+        assert_eq!(told, [("o7", "75300000000002", at(12), false, true), ("a1", "YT1", at(16), true, false)]);
         assert_eq!(pages, 13);
     }
 }

@@ -6,6 +6,7 @@
 //! [`shop`] is what is behind all of them, [`gateway`] what their doors have in common.
 
 pub mod gateway;
+pub mod jd;
 pub mod kuaidi100;
 pub mod pinduoduo;
 #[cfg(test)]

@@ -25,7 +25,12 @@ fn number() -> Number {
 }
 
 fn answer(body: impl Into<Vec<u8>>) -> Answer {
-    Answer { status: 200, content_type: "application/json".to_owned(), body: body.into(), ..Answer::default() }
+    Answer {
+        status: 200,
+        content_type: "application/json".to_owned(),
+        body: body.into(),
+        ..Answer::default()
+    }
 }
 
 fn read(body: impl Into<Vec<u8>>) -> Result<Trace, String> {
@@ -55,8 +60,14 @@ fn a_documented_answer_becomes_observations() {
     let shipped = at("2026-02-27T10:00:00+08:00");
     trace.tidy(Some(shipped), at("2026-03-01T10:20:00+08:00"));
     let (standing, began) = trace.standing(shipped);
-    let whose =
-        OfWhom { source: "k", shop: Some("a"), number: &number(), links: &[], since: shipped, shipped: Some(shipped) };
+    let whose = OfWhom {
+        source: "k",
+        shop: Some("a"),
+        number: &number(),
+        links: &[],
+        since: shipped,
+        shipped: Some(shipped),
+    };
     let seen: Vec<String> = trace.observations(whose, &standing, began).iter().map(told).collect();
     assert_eq!(
         seen,
@@ -121,8 +132,9 @@ fn every_code_has_its_meaning() {
         let of_event = format!(
             r#"{{"status":"200","state":"","nu":"YT0000000000001","data":[{{"time":"{at}","statusCode":"{code}"}}]}}"#
         );
-        let of_whole =
-            format!(r#"{{"status":"200","state":"{code}","nu":"YT0000000000001","data":[{{"time":"{at}"}}]}}"#);
+        let of_whole = format!(
+            r#"{{"status":"200","state":"{code}","nu":"YT0000000000001","data":[{{"time":"{at}"}}]}}"#
+        );
         for body in [of_event, of_whole] {
             let trace = read(body).unwrap();
             let (standing, _) = trace.standing(Instant::from_secs(1_767_600_000));
@@ -160,9 +172,8 @@ fn every_refusal_is_somebodys() {
     ] {
         assert_eq!(read(nothing), Ok(Trace::default()), "{nothing}: nothing is known yet");
     }
-    let subscribed = |body: &str| {
-        account().read_subscribe(&answer(body)).map_err(|t| format!("{} {:?}", t.failure, t.of))
-    };
+    let subscribed =
+        |body: &str| account().read_subscribe(&answer(body)).map_err(|t| format!("{} {:?}", t.failure, t.of));
     for (code, want) in [
         ("200", Ok(Submitted::Taken)),
         ("501", Ok(Submitted::Already)),
@@ -178,7 +189,10 @@ fn every_refusal_is_somebodys() {
         assert_eq!(subscribed(&body), want.map_err(str::to_owned), "{code}");
     }
     let gone = Answer { status: 502, body: b"<html>".to_vec(), ..Answer::default() };
-    assert_eq!(account().read_query(&number(), &gone).unwrap_err().failure.to_string(), "transient (http_502)");
+    assert_eq!(
+        account().read_query(&number(), &gone).unwrap_err().failure.to_string(),
+        "transient (http_502)"
+    );
 }
 
 #[test]
@@ -194,11 +208,15 @@ fn requests_say_what_the_vendor_wants_and_show_no_key() {
         r#"{"com":"shunfeng","num":"SF0000000000002","order":"desc","phone":"4321","resultv2":"6","show":"0"}"#
     );
     assert!(!form.values().any(|v| v.contains("s3cret-key")), "the key signs, and stays");
-    let hook = Hook { url: "https://bell.example.com/v1/traces/k/a/b/c".to_owned(), salt: Secret::new("pepper") };
+    let hook =
+        Hook { url: "https://bell.example.com/v1/traces/k/a/b/c".to_owned(), salt: Secret::new("pepper") };
     let subscribe = account().subscribe(&number(), &hook);
     let param: Value = serde_json::from_str(&text(&subscribe)["param"]).unwrap();
     assert_eq!(param["parameters"]["callbackurl"], hook.url);
-    assert_eq!((param["key"].as_str(), param["parameters"]["salt"].as_str()), (Some("s3cret-key"), Some("pepper")));
+    assert_eq!(
+        (param["key"].as_str(), param["parameters"]["salt"].as_str()),
+        (Some("s3cret-key"), Some("pepper"))
+    );
     assert_eq!(subscribe.url.as_str(), "https://poll.kuaidi100.com/poll");
     assert!(!format!("{query:?} {subscribe:?} {:?}", account()).contains("s3cret"), "nothing prints it");
 }
@@ -227,7 +245,10 @@ fn a_push_is_believed_only_with_its_signature() {
         (push("corrected", "YT0000000000001", "pepper"), Ok((5, On::Corrected))),
         (push("polling", "YT0000000000001", ""), Err(Refusal::Signature)),
         (push("polling", "YT0000000000002", "pepper"), Err(Refusal::Other)),
-        (push("dancing", "YT0000000000001", "pepper"), Err(Refusal::Malformed("status is none that is known"))),
+        (
+            push("dancing", "YT0000000000001", "pepper"),
+            Err(Refusal::Malformed("status is none that is known")),
+        ),
         (good.replace("sign=", "sgn="), Err(Refusal::Signature)),
         (good.replace("param=", "prm="), Err(Refusal::Malformed("the field param is missing"))),
         (good.replace("10%3A15", "10%3A16"), Err(Refusal::Signature)),

@@ -109,10 +109,13 @@ pub fn due(number: &Number, is: &Standing, calls: &Calls, rules: &Rules) -> Due 
         M::Returned => return Due::Over(Over::Returned),
         M::Cancelled => return Due::Over(Over::Cancelled),
         M::Delivered => {
-            let left = CHECKS.iter().map(|after| is.at + *after).find(|at| calls.answered.is_none_or(|a| a < *at));
+            let left =
+                CHECKS.iter().map(|after| is.at + *after).find(|at| calls.answered.is_none_or(|a| a < *at));
             return left.map_or(Due::Over(Over::Delivered), |at| Due::At(floored(at, calls, rules)));
         }
-        M::NoTrace | M::Registered if is.newest.is_none() => (calls.since + rules.no_trace_for, Over::NoTrace),
+        M::NoTrace | M::Registered if is.newest.is_none() => {
+            (calls.since + rules.no_trace_for, Over::NoTrace)
+        }
         M::AtPickupPoint => (is.at + rules.pickup_for, Over::Uncollected),
         _ => (scanned + rules.silent_for, Over::Silent),
     };

@@ -68,7 +68,9 @@ mod tests {
         assert!(hook.url.starts_with("https://bell.example.com/v1/traces/k/yuantong/YT000000000001/"));
         assert_eq!((token.len(), hook.salt.reveal().len()), (32, 32));
         assert!(hooks(1, "k").is_of(&number(1), &token));
-        for (other, number) in [(hooks(1, "k"), number(2)), (hooks(2, "k"), number(1)), (hooks(1, "l"), number(1))] {
+        for (other, number) in
+            [(hooks(1, "k"), number(2)), (hooks(2, "k"), number(1)), (hooks(1, "l"), number(1))]
+        {
             assert!(!other.is_of(&number, &token));
             assert_ne!(other.salt(&number), hook.salt);
         }

@@ -112,7 +112,7 @@ mod tests {
             ("YT0000000000001", Some("YT0000000000001")),
             (" yt0000000000001 ", Some("YT0000000000001")),
             ("单号:YT0000000000001", Some("YT0000000000001")),
-            ("ＹＴ００００００００００００１", Some("YT000000000001")),
+            ("ＹＴ００００００００００００１", Some("YT0000000000001")),
             ("75300000000001,75300000000002", Some("75300000000001")),
             ("75300000000001　75300000000002", Some("75300000000001")),
             ("JD0001-1-1-", Some("JD0001-1-1")),
@@ -135,8 +135,9 @@ mod tests {
 
     #[test]
     fn carriers_are_known_by_many_names_and_the_configuration_comes_first() {
-        let own: BTreeMap<String, String> =
-            [("44", "yunda"), ("jd-shop/44", "zhongtong"), ("STO", "own")].map(|(a, b)| (a.into(), b.into())).into();
+        let own: BTreeMap<String, String> = [("44", "yunda"), ("jd-shop/44", "zhongtong"), ("STO", "own")]
+            .map(|(a, b)| (a.into(), b.into()))
+            .into();
         let carriers = Carriers::new(&own);
         for (source, word, want) in [
             ("pdd", "44", Some("yunda")),

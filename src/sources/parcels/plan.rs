@@ -255,10 +255,12 @@ impl Planner {
         now: Instant,
     ) {
         let since = shipped.unwrap_or(since).min(now);
-        if let Some((number, parcel)) = self.parcels.get_key_value(&number).map(|(n, _)| n.clone()).and_then(|n| {
-            let parcel = self.parcels.get_mut(&n)?;
-            Some((n, parcel))
-        }) {
+        if let Some((number, parcel)) =
+            self.parcels.get_key_value(&number).map(|(n, _)| n.clone()).and_then(|n| {
+                let parcel = self.parcels.get_mut(&n)?;
+                Some((n, parcel))
+            })
+        {
             parcel.sweep = self.sweep;
             let same = |l: &Link| (&l.source, &l.kind, &l.id) == (&link.source, &link.kind, &link.id);
             if !parcel.links.iter().any(same) && parcel.links.len() < LINKS {
@@ -361,7 +363,9 @@ impl Planner {
             let Some(parcel) = self.parcels.get_mut(&number) else { continue };
             // The wall was set: what counts is how long ago the last call really was.
             let floor = self.settings.rules.floor;
-            if let Some(left) = parcel.asked.map(|asked| (asked + floor).less(elapsed)).filter(|l| !l.is_zero()) {
+            if let Some(left) =
+                parcel.asked.map(|asked| (asked + floor).less(elapsed)).filter(|l| !l.is_zero())
+            {
                 parcel.place = Some((Queue::Waiting, now + left));
                 self.waiting.insert((now + left, number));
                 continue;
@@ -529,7 +533,8 @@ impl Planner {
         }
         let rung = LADDER.get(self.tries).or(LADDER.last()).copied().unwrap_or(Span::HOUR);
         self.tries += 1;
-        let jitter = i64::try_from(hash64(&elapsed.as_millis().to_be_bytes()) >> 8 & 0xffff).unwrap_or(0) % 21;
+        let jitter =
+            i64::try_from(hash64(&elapsed.as_millis().to_be_bytes()) >> 8 & 0xffff).unwrap_or(0) % 21;
         let mut wait = Span::from_millis(rung.as_millis() / 100 * (90 + jitter));
         match failure.class.reaction() {
             Reaction::SlowDown => {
@@ -613,7 +618,13 @@ impl Planner {
     }
 
     /// Notes that a parcel is over, if it is.
-    fn end(&self, number: &Number, kept: &mut Kept, observations: &mut Vec<Observation<'static>>, now: Instant) {
+    fn end(
+        &self,
+        number: &Number,
+        kept: &mut Kept,
+        observations: &mut Vec<Observation<'static>>,
+        now: Instant,
+    ) {
         if kept.over.is_some() {
             return;
         }

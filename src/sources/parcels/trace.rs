@@ -92,7 +92,14 @@ pub struct Standing {
 impl Standing {
     /// That of a parcel of which nothing is known since `at`.
     pub fn unknown(at: Instant) -> Standing {
-        Standing { milestone: Milestone::NoTrace, at, exception: None, last_scan: None, newest: None, events: 0 }
+        Standing {
+            milestone: Milestone::NoTrace,
+            at,
+            exception: None,
+            last_scan: None,
+            newest: None,
+            events: 0,
+        }
     }
 }
 
@@ -148,15 +155,7 @@ impl Trace {
         let mut is = Standing::unknown(since);
         let mut began = since;
         for event in &self.events {
-            let milestone = match (is.milestone, event.milestone) {
-                (was, Milestone::Unknown) => was,
-                (Milestone::Delivered, Milestone::Returning | Milestone::Returned) => event.milestone,
-                (Milestone::Delivered, _) if event.at.since(is.at) <= EARLY => Milestone::Delivered,
-                (Milestone::Returned, _) => Milestone::Returned,
-                // A number that was void and is picked up all the same (F6).
-                (Milestone::Cancelled, other) if other != Milestone::PickedUp => Milestone::Cancelled,
-                (_, milestone) => milestone,
-            };
+            let milestone = event.leads_from(is.milestone, is.at);
             let over = is.exception.is_some_and(|e| e.is_over_at(event.milestone));
             let exception = event.exception.or(is.exception.filter(|_| !over));
             if milestone != is.milestone {
@@ -246,10 +245,13 @@ impl Trace {
         happened.attributes.extend(place.map(|place| ("location".into(), text(place))));
         observations.push(happened);
         for link in whose.links {
-            let names = if link.returning { ["return_shipped", "return_signed"] } else { ["picked_up", "delivered"] };
+            let names =
+                if link.returning { ["return_shipped", "return_signed"] } else { ["picked_up", "delivered"] };
             let [first, last] = names;
-            let marks: Vec<Mark<'static>> =
-                [(first, picked_up), (last, delivered)].into_iter().filter_map(|(n, at)| Some(mark(n, at?))).collect();
+            let marks: Vec<Mark<'static>> = [(first, picked_up), (last, delivered)]
+                .into_iter()
+                .filter_map(|(n, at)| Some(mark(n, at?)))
+                .collect();
             if !marks.is_empty() {
                 observations.push(Observation {
                     source: link.source.clone().into(),
@@ -264,38 +266,42 @@ impl Trace {
     }
 
     /// What happened, by name. `last_scan` comes with every scan; what may happen again comes whenever the parcel enters
-    /// it anew.
+    /// it anew. An event that does not lead where it says (stamped too early, after the end) is a scan and no more.
     fn marks(&self, is: &Standing) -> Vec<Mark<'static>> {
         let mut marks: Vec<Mark<'static>> = Vec::with_capacity(self.events.len() + 4);
-        let mut last = Milestone::NoTrace;
+        let (mut was, mut since) = (Milestone::NoTrace, Instant::MIN);
+        // What happens once: the first hands it was in, the first signature, the latest attempt.
+        let mut once: [(&'static str, Option<Instant>); 5] =
+            ["picked_up", "out_for_delivery", "delivered", "signed", "cancelled"].map(|name| (name, None));
+        let [picked_up, out, delivered, signed, cancelled] = &mut once;
         for event in &self.events {
             if event.is_physical() {
                 marks.push(mark("last_scan", event.at));
+                picked_up.1.get_or_insert(event.at);
             }
             if let Some(exception) = event.exception {
                 let reference = format!("{}:{}", exception.word(), event.at.as_secs());
                 marks.push(Mark { reference: Some(reference.into()), ..mark("exception", event.at) });
             }
-            if event.milestone != Milestone::Unknown {
-                if event.milestone != last && !is_once(event.milestone) {
-                    marks.push(mark(event.milestone.word(), event.at));
+            if event.claimed || event.milestone == Milestone::Delivered {
+                signed.1.get_or_insert(event.at);
+            }
+            let milestone = event.leads_from(was, since);
+            if milestone == event.milestone {
+                match milestone {
+                    Milestone::OutForDelivery => out.1 = Some(event.at),
+                    Milestone::Delivered => drop(delivered.1.get_or_insert(event.at)),
+                    Milestone::Cancelled => cancelled.1 = Some(event.at),
+                    Milestone::PickedUp | Milestone::Unknown => {}
+                    other if other != was => marks.push(mark(other.word(), event.at)),
+                    _ => {}
                 }
-                last = event.milestone;
+            }
+            if milestone != was {
+                (was, since) = (milestone, event.at);
             }
         }
-        let of = |milestone| move |e: &&Event| e.milestone == milestone;
-        let signed = |e: &&Event| e.claimed || e.milestone == Milestone::Delivered;
-        // What happens once: the first hands it was in, the first signature, the latest attempt.
-        let once = [
-            ("picked_up", self.events.iter().find(|e| e.milestone.is_physical())),
-            ("out_for_delivery", self.events.iter().rfind(of(Milestone::OutForDelivery))),
-            ("delivered", self.events.iter().find(of(Milestone::Delivered))),
-            ("signed", self.events.iter().find(signed)),
-            ("cancelled", self.events.iter().rfind(of(Milestone::Cancelled))),
-        ];
-        for (name, event) in once {
-            marks.extend(event.map(|e| mark(name, e.at)));
-        }
+        marks.extend(once.into_iter().filter_map(|(name, at)| Some(mark(name, at?))));
         // The vendor knows it of the whole, and of no event.
         let word = is.milestone.word();
         let says = !matches!(is.milestone, Milestone::NoTrace | Milestone::Unknown);
@@ -310,16 +316,23 @@ impl Trace {
 }
 
 impl Event {
+    /// Where a parcel is after it that was at `was` since `at` (`logistics` 5, F3–F6).
+    fn leads_from(&self, was: Milestone, at: Instant) -> Milestone {
+        match (was, self.milestone) {
+            (was, Milestone::Unknown) => was,
+            (Milestone::Delivered, Milestone::Returning | Milestone::Returned) => self.milestone,
+            (Milestone::Delivered, _) if self.at.since(at) <= EARLY => Milestone::Delivered,
+            (Milestone::Returned, _) => Milestone::Returned,
+            // A number that was void and is picked up all the same.
+            (Milestone::Cancelled, other) if other != Milestone::PickedUp => Milestone::Cancelled,
+            (_, milestone) => milestone,
+        }
+    }
+
     /// Whether somebody had it in their hands (`logistics` 5, F8): a place where the code says nothing.
     pub fn is_physical(&self) -> bool {
         self.milestone.is_physical() || (self.milestone == Milestone::Unknown && self.place.is_some())
     }
-}
-
-/// Marks that happen once in the life of a case (`sla_semantics` 4).
-fn is_once(milestone: Milestone) -> bool {
-    use Milestone as M;
-    matches!(milestone, M::PickedUp | M::OutForDelivery | M::Delivered | M::Cancelled)
 }
 
 #[cfg(test)]

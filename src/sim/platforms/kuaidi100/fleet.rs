@@ -159,7 +159,16 @@ impl Road {
         let place = self.dice.pick(&CITIES).copied().unwrap_or("上海");
         let text = "【网点】快递员张三(13812345678)正在处理，签收人：李四";
         let step = self.scans.len();
-        self.scans.push(Scan { at: self.at, visible: self.at + late, code, text, place, step, status, physical });
+        self.scans.push(Scan {
+            at: self.at,
+            visible: self.at + late,
+            code,
+            text,
+            place,
+            step,
+            status,
+            physical,
+        });
     }
 
     fn parcel(self, shipped: Instant) -> Parcel {

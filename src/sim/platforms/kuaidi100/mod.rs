@@ -126,10 +126,14 @@ impl Kuaidi100 {
     }
 
     fn call(&mut self, asked: &Asked, now: Instant) -> Value {
-        let Some(fields) = form::fields(&asked.body) else { return self.refuse("400", "提交的数据不完整") };
+        let Some(fields) = form::fields(&asked.body) else {
+            return self.refuse("400", "提交的数据不完整");
+        };
         let fields: BTreeMap<String, String> = fields.into_iter().collect();
-        let is_form =
-            asked.headers.get("content-type").is_some_and(|t| t.starts_with("application/x-www-form-urlencoded"));
+        let is_form = asked
+            .headers
+            .get("content-type")
+            .is_some_and(|t| t.starts_with("application/x-www-form-urlencoded"));
         if asked.method != "POST" || !is_form {
             return self.refuse("400", "提交的数据不完整");
         }
@@ -161,10 +165,18 @@ impl Kuaidi100 {
     }
 
     /// The parcel that is meant, or the refusal.
-    fn meant(&mut self, param: &Map<String, Value>, names: [&str; 2], phone: &str) -> Result<String, &'static str> {
+    fn meant(
+        &mut self,
+        param: &Map<String, Value>,
+        names: [&str; 2],
+        phone: &str,
+    ) -> Result<String, &'static str> {
         let text = |name: &str| param.get(name).and_then(Value::as_str).unwrap_or_default();
         let (carrier, number) = (text(names[0]), text(names[1]));
-        if carrier.is_empty() || carrier.chars().any(|c| c.is_ascii_uppercase()) || !(6..=32).contains(&number.len()) {
+        if carrier.is_empty()
+            || carrier.chars().any(|c| c.is_ascii_uppercase())
+            || !(6..=32).contains(&number.len())
+        {
             return Err("400");
         }
         // Shown only to who knows a phone number of it.
@@ -321,9 +333,10 @@ impl Kuaidi100 {
 
     fn push(&mut self, number: &str, status: &str, scans: &[Scan], at: Instant) {
         let result = self.result(number, scans, true);
-        let param = json!({ "status": status, "billstatus": "got", "message": "", "autoCheck": "0", "comOld": "",
+        let param =
+            json!({ "status": status, "billstatus": "got", "message": "", "autoCheck": "0", "comOld": "",
                             "comNew": "", "lastResult": result })
-        .to_string();
+            .to_string();
         let Some(known) = self.subscriptions.get(number) else { return };
         let signed = sign::callback(&param, &known.salt);
         let body = form::pack([("sign", signed.as_str()), ("param", param.as_str())]);
@@ -355,7 +368,8 @@ impl Kuaidi100 {
 
 impl Simulated for Kuaidi100 {
     fn answer(&mut self, asked: &Asked, now: Instant) -> Reply {
-        let reply = |status, content_type, body| Reply { status, content_type, body, date: now, dropped: false };
+        let reply =
+            |status, content_type, body| Reply { status, content_type, body, date: now, dropped: false };
         if self.manners.outages.iter().any(|(from, to)| *from <= now && now < *to) {
             return match self.dice.below(3) {
                 0 => Reply { dropped: true, ..reply(0, JSON, Vec::new()) },

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::core::ids::InstallationKey;
 use crate::core::model::{Observation, Value as Attribute};
+use crate::sources::CourierConfig;
 use crate::sources::http::Answer;
 use crate::sources::kuaidi100::{Kuaidi100 as Adapter, Kuaidi100Config};
 use crate::sources::parcels::hook::Hooks;
@@ -13,7 +14,6 @@ use crate::sources::parcels::plan::{Call, Kept, Settings};
 use crate::sources::parcels::trace::Link;
 use crate::sources::parcels::{Courier, Next, Number, Planner, Step, Trouble};
 use crate::sources::poll::{Class, Failure};
-use crate::sources::CourierConfig;
 
 const START: Instant = Instant::from_secs(1_767_571_200);
 const FLOOR: Span = Span::HOUR;
@@ -199,12 +199,16 @@ impl Reader {
                 let answer: Result<Answer, Trouble> =
                     reply.ok_or_else(|| Failure::new(Class::Transient, "none").into());
                 let step = answer.and_then(|answer| match call {
-                    Call::Query => {
-                        Ok(Some(self.planner.took(&number, self.courier.read_query(&number, &answer)?, None, self.now)))
-                    }
-                    Call::Subscribe => {
-                        self.courier.read_subscribe(&answer).map(|_| self.planner.subscribed(&number, self.now))
-                    }
+                    Call::Query => Ok(Some(self.planner.took(
+                        &number,
+                        self.courier.read_query(&number, &answer)?,
+                        None,
+                        self.now,
+                    ))),
+                    Call::Subscribe => self
+                        .courier
+                        .read_subscribe(&answer)
+                        .map(|_| self.planner.subscribed(&number, self.now)),
                 });
                 let elapsed = self.elapsed();
                 match step {
@@ -287,7 +291,8 @@ fn compare(reader: &Reader, vendor: &Kuaidi100) -> Vec<String> {
                 wrong.push(format!("{id}: {name} at {at} never happened"));
             }
         }
-        let stands = shown.iter().max_by_key(|scan| (scan.at, scan.step)).map_or("no_trace", |scan| scan.status);
+        let stands =
+            shown.iter().max_by_key(|scan| (scan.at, scan.step)).map_or("no_trace", |scan| scan.status);
         if case.text("status") != Some(stands) {
             wrong.push(format!("{id}: is {:?}, not {stands}", case.text("status")));
         }
@@ -301,7 +306,7 @@ fn compare(reader: &Reader, vendor: &Kuaidi100) -> Vec<String> {
         if case.text("shop") != Some("flagship") || case.text("order") != Some(&format!("o-{id}")) {
             wrong.push(format!("{id}: is of nobody"));
         }
-        if format!("{case:?}").contains("138") && !id.contains("138") {
+        if format!("{case:?}").contains("13812345678") {
             wrong.push(format!("{id}: somebody's number is in it"));
         }
         // What is under way is heard of often enough: the longest silence of the table, an outage, and the floor.
@@ -309,7 +314,8 @@ fn compare(reader: &Reader, vendor: &Kuaidi100) -> Vec<String> {
         if !over && reader.now.since(*heard) > Span::from_minutes(60 * 60) {
             wrong.push(format!("{id}: nothing since {heard}"));
         }
-        if over && !matches!(stands, "delivered" | "returned" | "cancelled" | "at_pickup_point" | "no_trace") {
+        if over && !matches!(stands, "delivered" | "returned" | "cancelled" | "at_pickup_point" | "no_trace")
+        {
             wrong.push(format!("{id}: was given up while {stands}"));
         }
     }
@@ -322,7 +328,10 @@ fn days(seed: u64, count: u64, push: bool) -> f64 {
     let hours = |n: i64| START + Span::HOUR.times(n);
     let manners = Manners {
         trouble: 10,
-        outages: vec![(hours(30), hours(30) + Span::from_minutes(20)), (hours(75), hours(75) + Span::from_minutes(20))],
+        outages: vec![
+            (hours(30), hours(30) + Span::from_minutes(20)),
+            (hours(75), hours(75) + Span::from_minutes(20)),
+        ],
         unruly: 15,
         quota: 0,
     };
@@ -374,7 +383,7 @@ fn days(seed: u64, count: u64, push: bool) -> f64 {
 fn a_fleet_is_followed_without_loss_by_asking() {
     for seed in 0..3 {
         let each = days(seed, 150, false);
-        assert!(each < 45.0, "economy: {each} calls a parcel");
+        assert!(each < 24.0, "economy: {each} calls a parcel");
     }
 }
 
@@ -382,7 +391,7 @@ fn a_fleet_is_followed_without_loss_by_asking() {
 fn a_fleet_is_followed_without_loss_by_pushes() {
     for seed in 10..13 {
         let each = days(seed, 150, true);
-        assert!(each < 12.0, "economy: {each} calls a parcel");
+        assert!(each < 5.0, "economy: {each} calls a parcel");
     }
 }
 
@@ -408,7 +417,10 @@ fn the_vendor_refuses_what_the_real_one_refuses() {
     let told = |courier: &Adapter, number: &Number, manners: Manners| {
         let mut vendor = Kuaidi100::new("sim-customer", "sim-key", 1, manners, fleet.clone());
         let answer = vendor.answer(&Asked::of(&courier.query(number)), now).into_answer().unwrap();
-        courier.read_query(number, &answer).map(|t| t.events.len()).map_err(|t| format!("{} {:?}", t.failure, t.of))
+        courier
+            .read_query(number, &answer)
+            .map(|t| t.events.len())
+            .map_err(|t| format!("{} {:?}", t.failure, t.of))
     };
     let calm = Manners::default;
     let (yuantong, shunfeng) = (number("yuantong"), number("shunfeng"));
@@ -426,7 +438,8 @@ fn the_vendor_refuses_what_the_real_one_refuses() {
     let unknown = Number::new("yuantong", "YT9999999999999").unwrap();
     assert_eq!(told(&ours(), &unknown, calm()), Ok(0), "no result is no trace");
     // Two in one second; one too many for its quota.
-    let mut vendor = Kuaidi100::new("sim-customer", "sim-key", 1, Manners { quota: 1, ..calm() }, fleet.clone());
+    let mut vendor =
+        Kuaidi100::new("sim-customer", "sim-key", 1, Manners { quota: 1, ..calm() }, fleet.clone());
     let mut ask = |at: Instant| {
         let answer = vendor.answer(&Asked::of(&ours().query(&yuantong)), at).into_answer().unwrap();
         ours().read_query(&yuantong, &answer).map(|t| t.events.len()).map_err(|t| t.failure.to_string())

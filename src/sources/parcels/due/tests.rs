@@ -22,7 +22,12 @@ fn number() -> Number {
 }
 
 fn is(milestone: Milestone, since: i64, scanned: Option<i64>) -> Standing {
-    Standing { milestone, last_scan: scanned.map(at), newest: scanned.map(at), ..Standing::unknown(at(since)) }
+    Standing {
+        milestone,
+        last_scan: scanned.map(at),
+        newest: scanned.map(at),
+        ..Standing::unknown(at(since))
+    }
 }
 
 fn calls(asked: Option<i64>) -> Calls {

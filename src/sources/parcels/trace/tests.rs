@@ -3,7 +3,7 @@
 use super::*;
 
 fn at(minutes: i64) -> Instant {
-    Instant::from_secs(1_772_323_200) + Span::from_minutes(minutes)
+    Instant::from_secs(1_772_323_200 + minutes * 60)
 }
 
 fn event(minutes: i64, milestone: Milestone) -> Event {
@@ -15,7 +15,15 @@ fn wrong(minutes: i64, milestone: Milestone, exception: Exception) -> Event {
 }
 
 fn state(milestone: Milestone, covers: &'static [Milestone]) -> State {
-    State { code: "3".to_owned(), milestone, exception: None, hint: None, claimed: false, proxy: false, covers }
+    State {
+        code: "3".to_owned(),
+        milestone,
+        exception: None,
+        hint: None,
+        claimed: false,
+        proxy: false,
+        covers,
+    }
 }
 
 fn standing(events: Vec<Event>, state: Option<State>) -> (Standing, Instant) {
@@ -41,12 +49,42 @@ fn where_a_parcel_stands() {
             None,
             400,
         ),
-        ("goes on after the signature (F5)", to(&[event(400, M::Delivered), event(440, M::InTransit)]), M::InTransit, None, 440),
-        ("comes back at once", to(&[event(400, M::Delivered), event(410, M::Returning)]), M::Returning, None, 410),
+        (
+            "goes on after the signature (F5)",
+            to(&[event(400, M::Delivered), event(440, M::InTransit)]),
+            M::InTransit,
+            None,
+            440,
+        ),
+        (
+            "comes back at once",
+            to(&[event(400, M::Delivered), event(410, M::Returning)]),
+            M::Returning,
+            None,
+            410,
+        ),
         ("void", to(&[event(400, M::Cancelled), event(500, M::InTransit)]), M::Cancelled, None, 400),
-        ("void, and picked up all the same (F6)", to(&[event(400, M::Cancelled), event(500, M::PickedUp)]), M::PickedUp, None, 500),
-        ("back, and that stays", to(&[event(400, M::Returned), event(500, M::InTransit)]), M::Returned, None, 400),
-        ("nobody there", to(&[wrong(400, M::DeliveryFailed, E::ContactFailed)]), M::DeliveryFailed, Some(E::ContactFailed), 400),
+        (
+            "void, and picked up all the same (F6)",
+            to(&[event(400, M::Cancelled), event(500, M::PickedUp)]),
+            M::PickedUp,
+            None,
+            500,
+        ),
+        (
+            "back, and that stays",
+            to(&[event(400, M::Returned), event(500, M::InTransit)]),
+            M::Returned,
+            None,
+            400,
+        ),
+        (
+            "nobody there",
+            to(&[wrong(400, M::DeliveryFailed, E::ContactFailed)]),
+            M::DeliveryFailed,
+            Some(E::ContactFailed),
+            400,
+        ),
         (
             "nobody there, and on its way again (F7)",
             to(&[wrong(400, M::DeliveryFailed, E::ContactFailed), event(500, M::OutForDelivery)]),
@@ -62,7 +100,13 @@ fn where_a_parcel_stands() {
             500,
         ),
         ("a note says nothing", to(&[event(400, M::Unknown)]), M::InTransit, None, 300),
-        ("in one second (Q03)", vec![event(60, M::OutForDelivery), event(60, M::AtDestination)], M::OutForDelivery, None, 60),
+        (
+            "in one second (Q03)",
+            vec![event(60, M::OutForDelivery), event(60, M::AtDestination)],
+            M::OutForDelivery,
+            None,
+            60,
+        ),
     ] {
         let (is, since) = standing(events, None);
         assert_eq!((is.milestone, is.exception, since), (want, exception, at(began)), "{name}");
@@ -89,6 +133,31 @@ fn the_vendors_state_counts_for_more_than_codes_of_events_but_not_for_more_than_
     }
 }
 
+/// A scan that is stamped after the signature is a scan, and neither a new attempt nor a way on.
+#[test]
+fn what_is_stamped_too_early_rings_nothing() {
+    use Milestone as M;
+    let mut trace = Trace {
+        events: vec![
+            event(10, M::InTransit),
+            event(60, M::OutForDelivery),
+            event(90, M::Delivered),
+            event(100, M::OutForDelivery),
+            event(110, M::InTransit),
+        ],
+        ..Trace::default()
+    };
+    trace.tidy(None, at(1000));
+    let (is, _) = trace.standing(at(0));
+    let marks = trace.marks(&is);
+    let of = |name: &str| marks.iter().filter(|m| m.name == name).map(|m| m.at).collect::<Vec<_>>();
+    assert_eq!(
+        (of("out_for_delivery"), of("in_transit"), of("delivered")),
+        (vec![at(60)], vec![at(10)], vec![at(90)])
+    );
+    assert_eq!(of("last_scan"), [10, 60, 90, 100, 110].map(at));
+}
+
 #[test]
 fn what_is_not_of_this_life_or_lies_ahead_is_left_out() {
     use Milestone as M;
@@ -111,7 +180,8 @@ fn what_is_not_of_this_life_or_lies_ahead_is_left_out() {
 #[test]
 fn cases_that_name_a_parcel_are_told_of_it() {
     use Milestone as M;
-    let mut trace = Trace { events: vec![event(60, M::PickedUp), event(300, M::Delivered)], ..Trace::default() };
+    let mut trace =
+        Trace { events: vec![event(60, M::PickedUp), event(300, M::Delivered)], ..Trace::default() };
     trace.tidy(None, at(400));
     let (is, began) = trace.standing(at(0));
     let link = |kind: &str, returning: bool| Link {
