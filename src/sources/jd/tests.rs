@@ -160,11 +160,9 @@ fn every_state_has_its_word() {
 fn what_was_seen_first_stays() {
     let shipped = |row: &str| {
         let item = shop().order(serde_json::from_str::<Value>(row).unwrap().as_object().unwrap()).unwrap();
-        let marks = item
-            .observations
+        item.observations
             .get(1)
-            .map(|o| (o.marks.iter().map(|m| m.name.to_string()).collect::<Vec<_>>(), o.revision));
-        marks
+            .map(|o| (o.marks.iter().map(|m| m.name.to_string()).collect::<Vec<_>>(), o.revision))
     };
     let early =
         shipped(r#"{"orderId":1,"modified":"2026-01-05 12:00:00","orderState":"LOCKED","waybill":"753"}"#)

@@ -68,6 +68,9 @@ pub struct Kept {
     heard: Option<Instant>,
     /// Where it stands.
     standing: Standing,
+    /// Since when that was said to hold: what corrects it is not said of earlier, or the newer would stay (T6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    began: Option<Instant>,
     /// A digest of all that was observed of it.
     #[serde(default)]
     digest: u64,
@@ -286,6 +289,7 @@ impl Planner {
             answered: None,
             heard: None,
             standing: Standing::unknown(since),
+            began: None,
             digest: 0,
             revision: 0,
             misses: 0,
@@ -347,10 +351,11 @@ impl Planner {
         Next::Wait(next.clamp(Span::from_millis(200), LONGEST))
     }
 
-    /// No more than can be called while they are reserved.
+    /// No more than can be called while they are reserved; while nothing is answered, one to try.
     fn batch(&self) -> usize {
         let gap = self.settings.query_gap.as_millis().max(1);
-        usize::try_from(RESERVED_FOR.as_millis() / 2 / gap).unwrap_or(1).clamp(1, BATCH)
+        let most = if self.tries == 0 { BATCH } else { 1 };
+        usize::try_from(RESERVED_FOR.as_millis() / 2 / gap).unwrap_or(1).clamp(1, most)
     }
 
     fn choose(&mut self, most: usize, now: Instant, elapsed: Span) -> Vec<(Arc<Number>, Call)> {
@@ -468,6 +473,7 @@ impl Planner {
         let mut observations = Vec::new();
         if !is_stale {
             let whose = self.whose(number, links, &kept);
+            let began = kept.began.map_or(began, |before| before.max(began));
             observations = trace.observations(whose, &standing, began);
             let digest = hash64(format!("{observations:?}").as_bytes());
             if digest == kept.digest {
@@ -478,7 +484,7 @@ impl Planner {
             {
                 observations.extend(over.is_final().then(|| self.told(number, "reopened", None, now)));
             }
-            (kept.digest, kept.standing) = (digest, standing);
+            (kept.digest, kept.standing, kept.began) = (digest, standing, Some(began));
         }
         self.end(number, &mut kept, &mut observations, now);
         self.revise(&mut kept, &mut observations, now);
@@ -595,10 +601,11 @@ impl Planner {
         if let Some(at) = self.submits_at(&parcel.kept, parcel.kept.heard.unwrap_or(parcel.kept.since)) {
             self.to_subscribe.insert((at, number.clone()));
         }
-        // One that is over is so once that is kept; until then it is looked at once more.
-        let at = match due(number, &parcel.kept.standing, &calls(&parcel.kept), &self.settings.rules) {
+        let rules = &self.settings.rules;
+        let at = match due(number, &parcel.kept.standing, &calls(&parcel.kept), rules) {
             Due::At(at) => at,
-            Due::Over(_) => return,
+            // By rules that are new: it is over once an answer has said so.
+            Due::Over(_) => parcel.kept.asked.map_or(parcel.kept.since, |at| at + rules.floor + RESERVED_FOR),
         };
         if let Some(parcel) = self.parcels.get_mut(number) {
             parcel.place = Some((Queue::Waiting, at));
@@ -692,6 +699,7 @@ fn unnamed(trace: &Trace, now: Instant) -> Kept {
         answered: None,
         heard: None,
         standing: Standing::unknown(since),
+        began: None,
         digest: 0,
         revision: 0,
         misses: 0,
@@ -725,3 +733,6 @@ fn calls(kept: &Kept) -> Calls {
 fn day_of(now: Instant) -> i64 {
     (now.as_secs() + i64::from(EAST_8.seconds())).div_euclid(86_400)
 }
+
+#[cfg(test)]
+mod tests;

@@ -214,7 +214,11 @@ impl Jd {
         let parcel = order.lines.iter().find_map(|line| line.shipped);
         let parcel = parcel.and_then(|(_, parcel)| self.shop.parcels.get(&parcel));
         // Now and then a number, now and then a text.
-        let id = if number % 2 == 0 { json!(order_id(number)) } else { json!(order_id(number).to_string()) };
+        let id = if number.is_multiple_of(2) {
+            json!(order_id(number))
+        } else {
+            json!(order_id(number).to_string())
+        };
         json!({
             "orderId": id, "venderId": "10000001", "orderState": state(order), "orderStateRemark": "",
             "orderStartTime": beijing(order.created), "paymentConfirmTime": time(order.paid),

@@ -128,7 +128,7 @@ fn travel(dice: &mut Dice, shipped: Instant) -> Parcel {
         // In a station, and fetched, or nobody says so.
         10..=19 => {
             road.scan(hours(1, 5), if fate < 15 { "501" } else { "304" }, "at_pickup_point", true);
-            if fate % 3 != 0 {
+            if !fate.is_multiple_of(3) {
                 road.scan(hours(3, 40), "301", "delivered", true);
             }
         }
