@@ -24,6 +24,7 @@ use crate::core::model::Language;
 use crate::daemon::desk::End;
 use crate::daemon::handle::{Handle, ReloadAsk};
 use crate::daemon::open::{is_new, open_store};
+use crate::daemon::parcels::Doors;
 use crate::daemon::reload::Follower;
 use crate::daemon::time::{SystemTime, TimeSource};
 use crate::daemon::{Daemon, Plan, StartError, key, settings_to_start, systemd};
@@ -276,6 +277,7 @@ struct Pages {
     health: watch::Receiver<Health>,
     metrics: Arc<Metrics>,
     now: Now,
+    doors: Doors,
     env: Arc<BTreeMap<String, String>>,
     serving: watch::Sender<Serving>,
 }
@@ -299,6 +301,7 @@ impl Pages {
             limits: server.limits.clone(),
             words: [Language::Zh, Language::En].map(|language| (language, templates.words(language))).into(),
             now: self.now.clone(),
+            doors: self.doors.clone(),
         };
         let router = router(parts).map_err(|e| anyhow!("a page inside the program is broken: {e}"))?;
         Ok(Serving { router, limits: server.limits.clone() })
@@ -344,6 +347,7 @@ async fn serve(
         health: daemon.health.clone(),
         metrics: metrics.clone(),
         now: daemon.now.as_clock(),
+        doors: daemon.doors.clone(),
         env,
         serving: watch::Sender::new(Serving { router: Router::new(), limits: server.limits.clone() }),
     };

@@ -24,8 +24,8 @@ use crate::core::model::{ChannelClass, Symbols};
 use crate::core::problem::{KeyPath, Problems, Step};
 use crate::core::time::Instant;
 use crate::daemon::intake::WatchConfig;
-use crate::sources::SourceConfig;
 use crate::sources::history::import::ImportConfig;
+use crate::sources::{CourierConfig, SourceConfig};
 use crate::store::StoreConfig;
 use crate::telemetry::LogConfig;
 
@@ -77,6 +77,9 @@ pub struct Settings {
     /// Shops whose platforms are polled (店铺).
     #[serde(default)]
     pub sources: BTreeMap<String, SourceConfig>,
+    /// Where parcels are asked for (快递查询).
+    #[serde(default)]
+    pub couriers: BTreeMap<String, CourierConfig>,
     /// A folder whose files are read as they come.
     #[serde(default)]
     pub watch: WatchConfig,
@@ -166,6 +169,7 @@ struct Folders {
     holidays: BTreeMap<String, PathBuf>,
     channels: BTreeMap<String, PathBuf>,
     sources: BTreeMap<String, PathBuf>,
+    couriers: BTreeMap<String, PathBuf>,
     watch: PathBuf,
     store: PathBuf,
     templates: PathBuf,
@@ -193,6 +197,7 @@ impl Folders {
             holidays: of_each("holidays", "ics", &mut settings.iter().flat_map(|s| s.holidays.keys())),
             channels: of_each("channels", "", &mut settings.iter().flat_map(|s| s.channels.keys())),
             sources: of_each("sources", "", &mut settings.iter().flat_map(|s| s.sources.keys())),
+            couriers: of_each("couriers", "", &mut settings.iter().flat_map(|s| s.couriers.keys())),
             watch: folder(&["watch", "folder"]),
             store: folder(&["store", "sqlite", "path"]),
             templates: folder(&["templates", "folder"]),
@@ -212,6 +217,9 @@ impl Folders {
         }
         for (name, source) in &mut settings.sources {
             source.rebase(self.sources.get(name).map(PathBuf::as_path).unwrap_or(Path::new("")));
+        }
+        for (name, courier) in &mut settings.couriers {
+            courier.rebase(self.couriers.get(name).map(PathBuf::as_path).unwrap_or(Path::new("")));
         }
         settings.watch.rebase(&self.watch);
         settings.store.rebase(&self.store);
@@ -267,6 +275,9 @@ impl Settings {
             }
         });
         problems.within("sources", |problems| SourceConfig::check_all(&self.sources, problems));
+        problems.within("couriers", |problems| {
+            CourierConfig::check_all(&self.couriers, &self.sources, problems);
+        });
         problems.within("watch", |problems| self.watch.check(problems));
         problems.within("store", |problems| self.store.check(problems));
         problems.within("templates", |problems| self.templates.check(problems));

@@ -20,6 +20,7 @@ mod problem;
 mod receipts;
 mod serve;
 mod status;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use crate::core::ids::InstallationKey;
 use crate::core::model::Language;
 use crate::core::time::Instant;
 use crate::daemon::handle::Handle;
+use crate::daemon::parcels::Doors;
 use crate::sources::history::import::ImportConfig;
 use crate::telemetry::{Health, Metrics};
 
@@ -77,6 +79,8 @@ pub struct Parts {
     pub words: BTreeMap<Language, Words>,
     /// The business clock.
     pub now: Now,
+    /// Where pushes of couriers go in.
+    pub doors: Doors,
 }
 
 /// What every request is served with.
@@ -90,6 +94,7 @@ pub(crate) struct Shared {
     clients: Clients,
     limits: LimitsConfig,
     now: Now,
+    doors: Doors,
     pages: Pages,
     misses: Misses,
     /// Batches of observations in memory at a time.
@@ -119,7 +124,7 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(2500);
 /// # Errors
 /// A page inside the program that is broken: a bug, which the test of this room finds.
 pub fn router(parts: Parts) -> Result<Router, PageError> {
-    let Parts { handle, setup, key, health, metrics, import, clients, limits, words, now } = parts;
+    let Parts { handle, setup, key, health, metrics, import, clients, limits, words, now, doors } = parts;
     let shared = Arc::new(Shared {
         handle,
         setup,
@@ -130,6 +135,7 @@ pub fn router(parts: Parts) -> Result<Router, PageError> {
         clients,
         limits,
         now,
+        doors,
         pages: Pages::new(words)?,
         misses: Misses::default(),
         batches: Semaphore::new(BATCHES),
@@ -137,6 +143,7 @@ pub fn router(parts: Parts) -> Result<Router, PageError> {
     Ok(Router::new()
         .route("/v1/observations", post(observations::take))
         .route("/v1/receipts/{channel}", post(receipts::take))
+        .route("/v1/traces/{source}/{carrier}/{number}/{token}", post(traces::take))
         .route("/v1/incidents", get(incidents::list))
         .route("/v1/incidents/{id}", get(incidents::show))
         .route("/v1/incidents/{id}/{act}", post(incidents::act))

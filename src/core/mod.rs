@@ -12,6 +12,8 @@ pub mod time;
 pub mod calendar;
 pub mod model;
 
+pub mod parcel;
+
 pub mod clock;
 
 pub mod duty;

@@ -588,6 +588,10 @@ impl DeskOwner {
                     }
                 }
             }
+            Order::Shipments(from, answer) => {
+                drop(answer.send(desk.engine().shipments(from, Turn::LOOKED)));
+                Ok(())
+            }
             Order::Date { who, said } => {
                 memory.evidence.date(who, said, self.time.read().elapsed);
                 Ok(())

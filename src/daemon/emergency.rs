@@ -15,7 +15,7 @@ use crate::daemon::blueprint::{Careful, guarded};
 use crate::daemon::desk::{DeskOwner, End, Input, Life, Memory, TICK, find};
 use crate::daemon::dispatch::Report;
 use crate::daemon::handle::{Ask, AskError};
-use crate::daemon::turn::{Order, unavailable};
+use crate::daemon::turn::{Order, Turn, unavailable};
 use crate::fail::fail_point;
 use crate::store::{StoreError, Task};
 
@@ -164,6 +164,9 @@ impl DeskOwner {
             Input::Order(Order::Signal(signal)) => desk.signal(&signal, now),
             Input::Order(Order::Preview(_, answer)) => drop(answer.send(vec![reason.to_owned()])),
             Input::Order(Order::Swap { answer, .. }) => drop(answer.send(Err(reason.to_owned()))),
+            Input::Order(Order::Shipments(from, answer)) => {
+                drop(answer.send(desk.engine().shipments(from, Turn::LOOKED)));
+            }
             Input::Order(Order::Date { who, said }) => {
                 memory.evidence.date(who, said, self.time.read().elapsed);
             }

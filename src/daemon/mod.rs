@@ -7,6 +7,7 @@ pub mod desk;
 pub mod dispatch;
 mod emergency;
 pub mod folder;
+mod hand_over;
 pub mod handle;
 pub mod intake;
 pub mod jobs;
@@ -15,6 +16,7 @@ mod medium;
 mod notice;
 pub mod noticed;
 pub mod open;
+pub mod parcels;
 pub mod poll;
 pub mod publish;
 pub mod reload;
@@ -51,6 +53,7 @@ use dispatch::Dispatch;
 use folder::{Folder, Watched};
 use handle::Handle;
 use jobs::Jobs;
+use parcels::{Doors, Parcels, ParcelsFollow};
 use poll::{Polls, PollsFollow};
 use publish::{Publish, SharedNow};
 use reload::{Followers, Reloader};
@@ -108,6 +111,8 @@ pub struct Daemon {
     pub reloads: mpsc::Sender<desk::ReloadRequest>,
     /// Who else goes by the settings: whoever starts a server adds it.
     pub followers: Followers,
+    /// Where pushes of couriers go in.
+    pub doors: Doors,
     /// How the owner ended, when it has.
     pub end: oneshot::Receiver<End>,
     store: Arc<dyn Store>,
@@ -136,6 +141,7 @@ impl Daemon {
         let (epoch, revision) = begin_epoch(&*store, &desk, time.read().wall).await?;
         let now = SharedNow::new(time.clone());
         let base_url = ready.settings.alerting.base_url.clone();
+        let trace_key = key.clone();
         let ground = Ground { key, epoch, env: env.clone(), clock: now.as_clock(), base_url };
         let Assembled { blueprint, channels, broken } = assemble(&ready, &ground, revision)?;
         for error in &broken {
@@ -243,6 +249,20 @@ impl Daemon {
         supervisor.start("intake", STOP_EXTRA, |stop| folder.run(stop));
         let (polled, polled_in) = watch::channel(Arc::new(ready.settings.sources.clone()));
         followers.add(Arc::new(PollsFollow { polled, env: env.clone() }));
+        let (followed, followed_in) = watch::channel(Arc::new(ready.settings.couriers.clone()));
+        followers.add(Arc::new(ParcelsFollow { followed, env: env.clone() }));
+        let doors = Doors::default();
+        let parcels = Parcels {
+            followed: followed_in,
+            env: env.clone(),
+            desk: desk.clone(),
+            store: store.clone(),
+            orders: orders.clone(),
+            time: time.clone(),
+            key: trace_key,
+            doors: doors.clone(),
+        };
+        supervisor.start("parcels", STOP_EXTRA, |stop| parcels.run(stop));
         let polls = Polls {
             polled: polled_in,
             env,
@@ -266,6 +286,7 @@ impl Daemon {
             epoch,
             reloads,
             followers,
+            doors,
             end,
             store,
         })

@@ -11,16 +11,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::config::Ready;
 use crate::core::ids::Secret;
-use crate::core::model::{Observation, Row, Table};
+use crate::core::model::{Row, Table};
 use crate::core::time::{Instant, Span};
-use crate::daemon::handle::{AskError, Noticed, ObserveAnswer};
+use crate::daemon::hand_over::{Gone, hand_over};
+use crate::daemon::handle::Noticed;
 use crate::daemon::reload::Follower;
 use crate::daemon::supervise::blocking;
 use crate::daemon::time::{Reading, TimeSource};
@@ -201,9 +202,6 @@ fn first_until(tools: &Tools, now: Instant) -> Option<Instant> {
     let none_yet = tokens.access.reveal().is_empty() && platform.renew(tokens, now).is_some();
     if none_yet { Some(now) } else { tokens.access_until }
 }
-
-/// The desk is gone.
-struct Gone;
 
 impl Source {
     async fn run(mut self, stop: CancellationToken) {
@@ -391,7 +389,7 @@ impl Source {
             let id = format!("{feed}/{}", reject.digest);
             rows.push(self.row(Table::Reject, &id, Some(body.to_string().into_bytes())));
         }
-        let refused = self.hand_over(step.observations.clone(), rows).await?;
+        let refused = hand_over(&self.orders, &*self.time, step.observations.clone(), rows).await?;
         self.written.insert(feed.to_owned(), elapsed);
         if !step.rejects.is_empty() || refused > 0 || !step.odd.is_empty() {
             let (rejects, odd) = (step.rejects.len(), step.odd.iter().copied().collect::<Vec<_>>().join(" "));
@@ -400,35 +398,6 @@ impl Source {
         let refused = step.rejects.len() + refused;
         let page = Noticed::Page { source: self.name.clone(), items: step.rows, refused };
         self.orders.send(Order::Noticed(page)).await.map_err(|_| Gone)
-    }
-
-    /// Gives observations and rows to the desk until they are kept. What it refuses is not offered again; answers how
-    /// many that were.
-    async fn hand_over(
-        &self,
-        mut observations: Vec<Observation<'static>>,
-        rows: Vec<Row>,
-    ) -> Result<usize, Gone> {
-        let offered = observations.len();
-        loop {
-            let (answer, arrive) = oneshot::channel();
-            let order = Order::Taken { observations: observations.clone(), cursor: rows.clone(), answer };
-            self.orders.send(order).await.map_err(|_| Gone)?;
-            match arrive.await {
-                Ok(Ok(answers)) => {
-                    let again = answers.iter().any(|a| matches!(a, ObserveAnswer::Unavailable(_)));
-                    let mut refused = answers.iter().map(|a| matches!(a, ObserveAnswer::Refused(_)));
-                    observations.retain(|_| !refused.next().unwrap_or(false));
-                    if !again {
-                        return Ok(offered - observations.len());
-                    }
-                }
-                Ok(Err(AskError::Gone)) => return Err(Gone),
-                // The store takes no writes now: the source is not read on until it does.
-                Ok(Err(_)) | Err(_) => {}
-            }
-            self.time.sleep(Span::from_secs(1)).await;
-        }
     }
 
     fn row(&self, table: Table, id: &str, body: Option<Vec<u8>>) -> Row {

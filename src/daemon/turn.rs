@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::core::alerting::{Answer, Claim, Inquiry};
+use crate::core::engine::Shipments;
 use crate::core::model::{Incident, Observation, Row};
 use crate::core::time::Instant;
 use crate::daemon::blueprint::Blueprint;
@@ -45,6 +46,8 @@ pub enum Order {
         /// What it said.
         said: Instant,
     },
+    /// Which parcels some of its cases name, from this place on; answered at once.
+    Shipments(u32, oneshot::Sender<Shipments>),
     /// A trouble that one of our own workers has, or no longer has.
     Trouble {
         /// Its kind, such as `system.backup`.
@@ -87,6 +90,8 @@ impl Turn {
     /// So much work makes a turn: whatever comes later waits for the next one.
     pub(super) const OBSERVATIONS: usize = 500;
     pub(super) const ASKS: usize = 256;
+    /// Cases that are looked through at a time.
+    pub(super) const LOOKED: u32 = 4096;
 
     /// No more is to be taken in before this one is handed over.
     pub(super) fn is_full(&self) -> bool {

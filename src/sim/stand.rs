@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::helpdesk::HelpDesk;
 use super::platforms::douyin::Douyin;
 use super::platforms::gateway::{Issue, Manners};
+use super::platforms::jd::Jd;
 use super::platforms::pinduoduo::Pinduoduo;
 use super::platforms::shop::Shop;
 use super::platforms::taobao::Taobao;
@@ -139,7 +140,7 @@ struct Made {
 
 /// Every platform that there is.
 fn all(trade: Trade, now: Instant) -> Vec<Made> {
-    vec![taobao(trade, now), pinduoduo(trade, now), douyin(trade, now), helpdesk(trade, now)]
+    vec![taobao(trade, now), jd(trade, now), pinduoduo(trade, now), douyin(trade, now), helpdesk(trade, now)]
 }
 
 /// Fills a shop: a day that was, the days that come, and orders that somebody forgets, the first of them due in so many
@@ -209,6 +210,24 @@ fn taobao(trade: Trade, now: Instant) -> Made {
             shop_lines(name, "tmall")
                 + &format!(
                     "[sources.{name}.taobao]\ngateway         = \"http://{address}/router/rest\"\n\
+                     app_key         = \"sim-app\"\napp_secret_file = \"sim.secret\"\n"
+                )
+        },
+    }
+}
+
+fn jd(trade: Trade, now: Instant) -> Made {
+    let mut mall = Jd::new("sim-app", SECRET, trade.seed + 3, 3, manners(trade), now);
+    fill(&mut mall.shop, trade, now, 115);
+    Made {
+        name: "jd",
+        title: "京东店 / a shop on JD",
+        tokens: given(&mall.issue),
+        platform: Box::new(mall),
+        lines: |name, address| {
+            shop_lines(name, "jd")
+                + &format!(
+                    "[sources.{name}.jd]\ngateway         = \"http://{address}/routerjson\"\n\
                      app_key         = \"sim-app\"\napp_secret_file = \"sim.secret\"\n"
                 )
         },

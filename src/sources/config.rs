@@ -11,6 +11,7 @@ use crate::core::ids::Secret;
 use crate::core::problem::Problems;
 use crate::core::time::Span;
 use crate::sources::douyin::DouyinConfig;
+use crate::sources::jd::JdConfig;
 use crate::sources::json::config::HttpConfig;
 use crate::sources::pinduoduo::PinduoduoConfig;
 use crate::sources::platform::Platform;
@@ -54,6 +55,9 @@ pub struct SourceConfig {
     /// Any API that speaks JSON over HTTP, such as an in-house ticket system (自建工单系统).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpConfig>,
+    /// JD (京东).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jd: Option<JdConfig>,
     /// Pinduoduo (拼多多).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinduoduo: Option<PinduoduoConfig>,
@@ -82,6 +86,7 @@ impl Default for SourceConfig {
             ca_file: None,
             proxy: None,
             http: None,
+            jd: None,
             pinduoduo: None,
             douyin: None,
             taobao: None,
@@ -190,6 +195,7 @@ impl SourceConfig {
     pub fn rebase(&mut self, folder: &Path) {
         let sections = [
             section_mut(&mut self.taobao),
+            section_mut(&mut self.jd),
             section_mut(&mut self.pinduoduo),
             section_mut(&mut self.douyin),
             section_mut(&mut self.http),
@@ -201,9 +207,10 @@ impl SourceConfig {
     }
 
     /// Every section that there may be, by its name.
-    fn sections(&self) -> [(&'static str, Option<&dyn Section>); 4] {
+    fn sections(&self) -> [(&'static str, Option<&dyn Section>); 5] {
         [
             ("taobao", section(&self.taobao)),
+            ("jd", section(&self.jd)),
             ("pinduoduo", section(&self.pinduoduo)),
             ("douyin", section(&self.douyin)),
             ("http", section(&self.http)),
@@ -315,7 +322,7 @@ mod tests {
         );
         assert_eq!(
             problems("[a]\ntoken_file = \"t\""),
-            ["a: has no platform, expected one section of: taobao, pinduoduo, douyin, http"]
+            ["a: has no platform, expected one section of: taobao, jd, pinduoduo, douyin, http"]
         );
         assert!(toml::from_str::<BTreeMap<String, SourceConfig>>("[a]\ncolour = 1").is_err());
     }

@@ -6,10 +6,14 @@
 
 pub mod config;
 pub mod douyin;
+pub mod form;
 pub mod history;
 pub mod http;
+pub mod jd;
 pub mod json;
-mod loose;
+pub mod kuaidi100;
+pub(crate) mod loose;
+pub mod parcels;
 pub mod pinduoduo;
 pub mod platform;
 pub mod poll;
@@ -19,3 +23,4 @@ pub mod taobao;
 pub mod tokens;
 
 pub use config::SourceConfig;
+pub use parcels::config::CourierConfig;

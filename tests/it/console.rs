@@ -29,6 +29,7 @@ use shiftbell::core::model::{Incident, Language, Status};
 use shiftbell::core::problem::Problems;
 use shiftbell::core::time::{Instant, Span};
 use shiftbell::daemon::handle::{Ask, AskError, Handle, ObserveAnswer, ReloadAnswer, Which};
+use shiftbell::daemon::parcels::Doors;
 use shiftbell::telemetry::{Health, HealthSender, Known, Metrics};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -329,6 +330,7 @@ impl Console {
             limits: limits.clone(),
             words: [Language::Zh, Language::En].map(|l| (l, Templates::default().words(l))).into(),
             now: Arc::new(move || Instant::from_millis(time.load(Ordering::SeqCst))),
+            doors: Doors::default(),
         })
         .expect("the pages are whole");
         let listeners = Listeners::open(&config).await.expect("free sockets");

@@ -4,6 +4,7 @@ mod channels;
 mod channels_smtp;
 mod channels_webhook;
 mod console;
+mod couriers;
 #[cfg(feature = "fail-points")]
 #[expect(clippy::disallowed_methods, reason = "these tests watch processes from outside, by the wall clock")]
 mod crash;

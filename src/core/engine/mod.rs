@@ -31,6 +31,7 @@ mod reload;
 mod rings;
 #[cfg(test)]
 mod rules;
+mod shipments;
 mod snapshot;
 #[cfg(test)]
 mod stories;
@@ -58,6 +59,7 @@ pub use changes::{
 };
 pub use desk::{Desk, Observed};
 pub use reload::{Move, ReloadDifference};
+pub use shipments::{Shipment, Shipments};
 pub use snapshot::{CaseRow, Snapshot};
 
 /// The engine of one desk.

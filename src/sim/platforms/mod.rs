@@ -7,6 +7,8 @@
 
 pub mod douyin;
 pub mod gateway;
+pub mod jd;
+pub mod kuaidi100;
 pub mod pinduoduo;
 #[cfg(test)]
 mod reader;

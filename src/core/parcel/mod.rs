@@ -1,0 +1,5 @@
+//! Parcels: where in its life one is, and what was said to be wrong with it (`logistics` 1).
+
+mod milestone;
+
+pub use milestone::{Exception, Milestone};
