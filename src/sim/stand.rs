@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::helpdesk::HelpDesk;
-use super::platforms::douyin::Douyin;
+use super::platforms::douyin::{self, Douyin};
 use super::platforms::gateway::{Issue, Manners};
-use super::platforms::jd::Jd;
-use super::platforms::pinduoduo::Pinduoduo;
+use super::platforms::jd::{self, Jd};
+use super::platforms::pinduoduo::{self, Pinduoduo};
 use super::platforms::shop::Shop;
-use super::platforms::taobao::Taobao;
+use super::platforms::taobao::{self, Taobao};
 use super::platforms::{Simulated, serve};
 use crate::core::ids::Secret;
 use crate::core::time::{Instant, Span};
@@ -50,8 +50,20 @@ struct Door {
     listener: TcpListener,
     platform: Box<dyn Simulated>,
     tokens: Option<Tokens>,
+    truth: Option<Truth>,
     /// The lines of its source, from the folder of its secrets and where it is.
     lines: fn(&str, SocketAddr) -> String,
+}
+
+/// What is true of a shop, whatever its platform shows: a copy that moves on when it is told to.
+#[derive(Clone, Debug)]
+pub struct Truth {
+    /// The name of the source that reads it.
+    pub source: &'static str,
+    /// The shop.
+    pub shop: Shop,
+    /// How its platform writes the number of an order.
+    pub order_id: fn(u64) -> String,
 }
 
 /// Simulated platforms, ready to be served.
@@ -79,8 +91,9 @@ impl Stand {
             let port = if port == 0 { 0 } else { port.saturating_add(u16::try_from(nth).unwrap_or(0)) };
             let listener = TcpListener::bind((ip, port))?;
             listener.set_nonblocking(true)?;
-            let Made { name, title, platform, tokens, lines } = made;
-            doors.push(Door { name, title, listener, platform, tokens, lines });
+            let Made { name, title, platform, tokens, shop, lines } = made;
+            let truth = shop.map(|(shop, order_id)| Truth { source: name, shop, order_id });
+            doors.push(Door { name, title, listener, platform, tokens, truth, lines });
         }
         Ok(Stand { doors })
     }
@@ -91,6 +104,11 @@ impl Stand {
     /// The system does not know a socket any more.
     pub fn addresses(&self) -> io::Result<Vec<(&'static str, &'static str, SocketAddr)>> {
         self.doors.iter().map(|door| Ok((door.name, door.title, door.listener.local_addr()?))).collect()
+    }
+
+    /// What is true of the shops behind them.
+    pub fn truths(&self) -> Vec<Truth> {
+        self.doors.iter().filter_map(|door| door.truth.clone()).collect()
     }
 
     /// Writes what reads them into a folder: `sources.toml`, and beside it a file with each shop's tokens and one with
@@ -135,12 +153,19 @@ struct Made {
     title: &'static str,
     platform: Box<dyn Simulated>,
     tokens: Option<Tokens>,
+    shop: Option<(Shop, fn(u64) -> String)>,
     lines: fn(&str, SocketAddr) -> String,
 }
 
 /// Every platform that there is.
 fn all(trade: Trade, now: Instant) -> Vec<Made> {
-    vec![taobao(trade, now), jd(trade, now), pinduoduo(trade, now), douyin(trade, now), helpdesk(trade, now)]
+    vec![
+        on_taobao(trade, now),
+        on_jd(trade, now),
+        on_pinduoduo(trade, now),
+        on_douyin(trade, now),
+        helpdesk(trade, now),
+    ]
 }
 
 /// Fills a shop: a day that was, the days that come, and orders that somebody forgets, the first of them due in so many
@@ -180,12 +205,13 @@ fn manners(trade: Trade) -> Manners {
     Manners { trouble: trade.trouble, ..Manners::default() }
 }
 
-fn pinduoduo(trade: Trade, now: Instant) -> Made {
+fn on_pinduoduo(trade: Trade, now: Instant) -> Made {
     let mut mall = Pinduoduo::new("sim-app", SECRET, trade.seed, 3, manners(trade), now);
     fill(&mut mall.shop, trade, now, 25);
     Made {
         name: "pdd-flagship",
         title: "拼多多旗舰店 / a shop on Pinduoduo",
+        shop: Some((mall.shop.clone(), pinduoduo::order_sn)),
         tokens: given(&mall.issue),
         platform: Box::new(mall),
         lines: |name, address| {
@@ -198,12 +224,13 @@ fn pinduoduo(trade: Trade, now: Instant) -> Made {
     }
 }
 
-fn taobao(trade: Trade, now: Instant) -> Made {
+fn on_taobao(trade: Trade, now: Instant) -> Made {
     let mut mall = Taobao::new("sim-app", SECRET, trade.seed + 1, 3, manners(trade), now);
     fill(&mut mall.shop, trade, now, 55);
     Made {
         name: "tmall",
         title: "天猫店 / a shop on Tmall",
+        shop: Some((mall.shop.clone(), |n| taobao::tid(n).to_string())),
         tokens: given(&mall.issue),
         platform: Box::new(mall),
         lines: |name, address| {
@@ -216,12 +243,13 @@ fn taobao(trade: Trade, now: Instant) -> Made {
     }
 }
 
-fn jd(trade: Trade, now: Instant) -> Made {
+fn on_jd(trade: Trade, now: Instant) -> Made {
     let mut mall = Jd::new("sim-app", SECRET, trade.seed + 3, 3, manners(trade), now);
     fill(&mut mall.shop, trade, now, 115);
     Made {
         name: "jd",
         title: "京东店 / a shop on JD",
+        shop: Some((mall.shop.clone(), |n| jd::order_id(n).to_string())),
         tokens: given(&mall.issue),
         platform: Box::new(mall),
         lines: |name, address| {
@@ -234,12 +262,13 @@ fn jd(trade: Trade, now: Instant) -> Made {
     }
 }
 
-fn douyin(trade: Trade, now: Instant) -> Made {
+fn on_douyin(trade: Trade, now: Instant) -> Made {
     let mut mall = Douyin::new("sim-app", SECRET, trade.seed + 2, 3, manners(trade), now);
     fill(&mut mall.shop, trade, now, 85);
     Made {
         name: "douyin",
         title: "抖店 / a shop on Douyin",
+        shop: Some((mall.shop.clone(), |n| douyin::order_id(n).to_string())),
         tokens: given(&mall.issue),
         platform: Box::new(mall),
         lines: |name, address| {
@@ -260,6 +289,7 @@ fn helpdesk(trade: Trade, now: Instant) -> Made {
         name: "helpdesk",
         title: "自建工单系统 / the shop's own help desk",
         platform: Box::new(desk),
+        shop: None,
         tokens: None,
         lines: |name, address| {
             format!(

@@ -16,6 +16,8 @@ mod handbook;
 mod hostile;
 mod house;
 mod oracle;
+#[expect(clippy::disallowed_methods, reason = "it watches a process from outside, by the wall clock")]
+mod polling;
 mod reload;
 mod replay;
 mod sim;
