@@ -1,34 +1,31 @@
 //! Whatever reads a simulated platform in the tests: the code that reads the real one, in virtual time. It dies, before a
 //! commit and after one; in the end what it knows is compared with what is true of the shop. The platforms are simulated.
 
+mod days;
+mod truth;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
-
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::gateway::{Issue, Mall, Manners};
-use super::shop::{AfterSale, Kind, Order, Shop, Turn};
-use super::{Asked, Simulated, serve};
+use super::shop::{AfterSale, Kind, Order, Shop};
+use super::{Asked, Simulated};
 use crate::core::ids::Secret;
-use crate::core::model::{Observation, Value as Attribute};
+use crate::core::model::Observation;
 use crate::core::time::{Instant, Span};
-use crate::sim::random::Dice;
-use crate::sources::http::{Answer, Request, fetch, source_client};
+use crate::sources::http::{Answer, Request};
 use crate::sources::platform::{Platform, Tokens};
 use crate::sources::poll::cadence::Cadence;
 use crate::sources::poll::pace::Pace;
-use crate::sources::poll::{Ask, Call, Class, Failure, Kept, Next, Planner, Rules, What};
-use crate::wire::http::ClientConfig;
+use crate::sources::poll::{Call, Class, Failure, Kept, Next, Planner, What};
+
+pub use days::{bad_day, calm, day, over_a_socket, wrong_clock};
+pub use truth::{Case, Truth, plain_aftersale, plain_order};
 
 /// When every test begins.
 pub const START: Instant = Instant::from_secs(1_767_571_200);
 /// What a request takes.
 const TRIP: Span = Span::from_millis(80);
-/// A turn of the merchant that lasted longer must have been seen: an outage, its breaker, and what is shown late.
-const LONG: Span = Span::from_minutes(50);
 
 /// What a simulated platform must say of itself to be judged.
 pub trait Judged: Mall {
@@ -43,82 +40,6 @@ pub trait Judged: Mall {
 
     /// What a reader must know of an after-sale.
     fn aftersale(&self, number: u64, case: &AfterSale) -> Truth;
-}
-
-/// What is true of a case as a platform can show it.
-#[derive(Clone, Debug, Default)]
-pub struct Truth {
-    /// Its status in the program's own words.
-    pub status: &'static str,
-    /// Marks with an instant of the platform's own: these, or none.
-    pub exact: Vec<(&'static str, Option<Instant>)>,
-    /// Marks that are those of the first look at a state: there if this is, and never earlier.
-    pub seen: Vec<(&'static str, Option<Instant>)>,
-    /// Marks that may be there or not, and say only this.
-    pub may: Vec<(&'static str, Option<Instant>)>,
-    /// Times in which the merchant had to act: what `handle_by` says.
-    pub turns: Vec<Turn>,
-}
-
-/// What is true of an order on every platform that shows all of it.
-pub fn plain_order(order: &Order) -> Truth {
-    Truth {
-        status: order.word(),
-        exact: vec![
-            ("paid", order.paid),
-            ("ship_by", order.ship_by()),
-            ("shipped", order.shipped()),
-            ("signed", order.received),
-        ],
-        ..Truth::default()
-    }
-}
-
-/// What is true of an after-sale on every platform.
-pub fn plain_aftersale(case: &AfterSale) -> Truth {
-    Truth {
-        status: case.stage.word(),
-        exact: vec![("return_requested", Some(case.created))],
-        seen: vec![("return_reviewed", case.reviewed)],
-        turns: case.turns.clone(),
-        ..Truth::default()
-    }
-}
-
-/// A case as a desk would have it: marks by T3, the status of the newest snapshot.
-#[derive(Debug, Default)]
-pub struct Case {
-    marks: BTreeMap<String, (i64, Instant)>,
-    status: Option<(Instant, String)>,
-}
-
-impl Case {
-    /// A mark of it.
-    pub fn mark(&self, name: &str) -> Option<Instant> {
-        self.marks.get(name).map(|(_, at)| *at)
-    }
-
-    /// Its status.
-    pub fn status(&self) -> Option<&str> {
-        self.status.as_ref().map(|(_, word)| word.as_str())
-    }
-
-    fn observe(&mut self, seen: &Observation<'_>) {
-        for mark in &seen.marks {
-            let new = (seen.revision, mark.at);
-            let known = self.marks.entry(mark.name.to_string()).or_insert(new);
-            if new.0 > known.0 || (new.0 == known.0 && new.1 < known.1) {
-                *known = new;
-            }
-        }
-        for (name, value) in &seen.attributes {
-            if let (true, Attribute::Text(text)) = (name == "status", value)
-                && self.status.as_ref().is_none_or(|(at, _)| *at <= seen.as_of)
-            {
-                self.status = Some((seen.as_of, text.to_string()));
-            }
-        }
-    }
 }
 
 /// Whatever reads the shop: its memory dies, what it kept does not.
@@ -344,41 +265,6 @@ impl<P: Platform> Reader<P> {
     }
 }
 
-impl Truth {
-    fn differs(&self, case: &Case) -> Vec<String> {
-        let mut wrong = Vec::new();
-        if case.status() != Some(self.status) {
-            wrong.push(format!("is {:?}, not {}", case.status(), self.status));
-        }
-        for (name, at) in &self.exact {
-            if case.mark(name) != *at {
-                wrong.push(format!("{name} is {:?}, not {at:?}", case.mark(name)));
-            }
-        }
-        for (name, at) in &self.seen {
-            let known = case.mark(name);
-            if known.is_some() != at.is_some() || known < *at {
-                wrong.push(format!("{name} was seen {known:?}, and was {at:?}"));
-            }
-        }
-        for (name, at) in &self.may {
-            if case.mark(name).is_some_and(|known| Some(known) != *at) {
-                wrong.push(format!("{name} is {:?}, not {at:?}", case.mark(name)));
-            }
-        }
-        // A turn that was over before anybody looked leaves the one before.
-        let long = |turn: &Turn| turn.over.is_none_or(|over| over.since(turn.from) > LONG);
-        let must = self.turns.iter().rposition(long);
-        let may: Vec<Instant> = self.turns[must.unwrap_or(0)..].iter().map(|turn| turn.deadline).collect();
-        match case.mark("handle_by") {
-            Some(at) if !may.contains(&at) => wrong.push(format!("handle_by is {at}, not one of {may:?}")),
-            None if must.is_some() => wrong.push(format!("has no handle_by, not one of {may:?}")),
-            _ => {}
-        }
-        wrong
-    }
-}
-
 /// How long changes waited from when they were shown until they were kept: the least that so many of a hundred waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waits {
@@ -402,129 +288,4 @@ impl<P> Reader<P> {
         let max = waits.last().copied().unwrap_or(Span::ZERO);
         Waits { count: waits.len(), p50: at(50), p99: at(99), max }
     }
-}
-
-/// The manners of a bad day: trouble, throttling, two outages of twenty minutes.
-pub fn bad_day() -> Manners {
-    let minutes = |n| START + Span::from_minutes(n);
-    Manners {
-        trouble: 10,
-        per_minute: 45,
-        outages: vec![(minutes(95), minutes(115)), (minutes(200), minutes(220))],
-        ..Manners::default()
-    }
-}
-
-/// A day of `count` orders: every case is seen, none is invented, deadlines are true; whatever goes wrong. Refusals other
-/// than `expected` are mistakes of ours.
-pub fn day<P: Platform, M: Judged>(
-    name: &str,
-    (adapter, mut mall): (P, M),
-    (seed, count, length): (u64, u64, Span),
-    expected: &[&str],
-) -> (Reader<P>, M) {
-    mall.shop().populate(count, START, length);
-    let size = adapter.feeds().iter().map(|feed| u64::from(feed.rules.page_size)).min().unwrap_or(1);
-    let slowest = adapter.feeds().iter().map(|feed| feed.rules.lag).max().unwrap_or(Span::ZERO);
-    let mut reader = Reader::new(adapter, &mall);
-    let mut dice = Dice::new(seed ^ 77);
-    // Everything has happened an hour before the end.
-    let end = START + length + Span::from_minutes(24 * 60 + 60);
-    while reader.now < end {
-        let dies = dice.below(4000) == 0;
-        reader.step(&mut mall, dies);
-    }
-    let wrong = reader.compare(&mut mall);
-    let (shop, manners) = (mall.shop().clone(), mall.gateway().manners.clone());
-    let refusals = mall.gateway().refusals.clone();
-    let Counts { pages, details, windows, rows, deaths, .. } = reader.counts;
-    let changes = shop.changes.len() as u64;
-    println!(
-        "simulated {name}, seed {seed}: {} orders, {} after-sales, {changes} changes, {deaths} deaths, refused {refusals:?}\n\
-         \u{20} requests: {pages} for {rows} rows in {windows} windows, {details} for single cases; 1.3 x (changes / \
-         {size} + windows) = {}",
-        shop.orders.len(),
-        shop.aftersales.len(),
-        (changes / size + windows) * 13 / 10,
-    );
-    for kind in [Kind::Order, Kind::AfterSale] {
-        let Waits { count, p50, p99, max } = reader.waits(kind, &manners);
-        println!(
-            "  {kind:?}: {count} changes kept after p50 {p50} p99 {p99} max {max}; windows end {slowest} ago"
-        );
-    }
-    assert!(
-        wrong.is_empty(),
-        "seed {seed}: {} wrong\n{}",
-        wrong.len(),
-        wrong[..wrong.len().min(10)].join("\n")
-    );
-    let through = reader.planner.through().unwrap();
-    assert!(through >= end - Span::from_minutes(15), "it keeps up: {through}");
-    assert_eq!(reader.counts.rejects, 0);
-    assert!(pages * 10 * size <= 13 * (changes + windows * size), "{pages} requests are too many");
-    assert!(reader.planner.blind(reader.now.since(START)).is_none(), "outages are over");
-    assert_eq!(reader.most_blind, !manners.outages.is_empty(), "outages are told, and nothing else");
-    assert!(refusals.keys().all(|code| expected.contains(&code.as_str())), "{refusals:?}");
-    (reader, mall)
-}
-
-/// The reader's clock is wrong: it is refused, believes the `Date` header, and says so.
-pub fn wrong_clock<P: Platform, M: Judged>((adapter, mut mall): (P, M), minutes: i64) {
-    mall.gateway().manners.skew_ms = minutes * 60_000;
-    mall.shop().populate(50, START, Span::from_minutes(30));
-    let mut reader = Reader::new(adapter, &mall);
-    reader.until(&mut mall, START + Span::from_minutes(90));
-    let off = reader.planner.skew_millis() - minutes * 60_000;
-    assert!(off.abs() < 1500 && reader.planner.skewed().is_some(), "{off}");
-    assert_eq!(reader.planner.blind(reader.now.since(START)), None);
-    let lag = reader.planner.theirs(reader.now).since(reader.planner.through().unwrap());
-    assert!(lag < Span::from_minutes(10), "{lag}");
-}
-
-/// On a day without trouble every change is kept within the interval, the lag of the windows and two seconds (B1), and a
-/// day takes no more requests than it has to.
-pub fn calm<P: Platform, M: Judged>(name: &str, pair: (P, M), count: u64, length: Span) -> Reader<P> {
-    let lag = pair.0.feeds().iter().map(|feed| feed.rules.lag).max().unwrap_or(Span::ZERO);
-    let (reader, _) = day(name, pair, (11, count, length), &[]);
-    let orders = reader.waits(Kind::Order, &Manners::default());
-    assert!(orders.count > 0 && orders.max <= reader.every + lag + Span::from_secs(2), "{orders:?}");
-    reader
-}
-
-/// What is signed arrives as it was signed when it goes over a socket: every list, and a renewal.
-pub async fn over_a_socket<P: Platform, M: Judged>(adapter: impl FnOnce(u16) -> P, mut mall: M) {
-    let now = START + Span::HOUR;
-    mall.shop().place(1, START, START + Span::from_secs(60));
-    mall.shop().complain(1, START + Span::from_secs(120));
-    let issue = mall.issue();
-    let tokens = Tokens {
-        access: Secret::new(issue.access.0.clone()),
-        refresh: Some(Secret::new(issue.refresh.clone())),
-        ..Tokens::default()
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let adapter = adapter(listener.local_addr().unwrap().port());
-    let mall = Arc::new(Mutex::new(mall));
-    let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
-    server.spawn(serve(listener, mall.clone(), Arc::new(move || now), stop.clone()));
-    let client = source_client(&ClientConfig { ca_file: None, proxy: None, connections: 1 }).unwrap();
-    let mut found = BTreeSet::new();
-    for feed in adapter.feeds() {
-        let (from, to) = (START, START + Span::from_minutes(30));
-        let Rules { first_page: page, page_size: size, .. } = feed.rules;
-        for count in [true, false] {
-            let ask = Ask { from, to, page, size, count };
-            let answer = fetch(&client, &adapter.page(feed, ask, &tokens, now), now).await.unwrap();
-            assert_eq!(answer.date, Some(now));
-            let items = adapter.read_page(feed, ask, &answer).unwrap().items;
-            found.extend(items.into_iter().flat_map(|item| item.observations).map(|seen| seen.kind));
-        }
-    }
-    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["aftersale", "order"]);
-    let answer = fetch(&client, &adapter.renew(&tokens, now).unwrap(), now).await.unwrap();
-    adapter.read_tokens(&answer, now).unwrap();
-    assert!(mall.lock().unwrap().gateway().refusals.is_empty());
-    stop.cancel();
-    while server.join_next().await.is_some() {}
 }

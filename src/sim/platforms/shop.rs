@@ -1,10 +1,16 @@
 //! One shop as it really is, whatever platform it is on: orders, after-sales, parcels, and what becomes of them. A seed
 //! makes it; nobody who reads it changes it. How it is shown, and to whom, is the platform's own file.
 
+mod case;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::time::{Instant, Span};
 use crate::sim::random::Dice;
+
+pub use case::{AfterSale, Line, Order, Parcel, Stage, Turn};
 
 /// What a shop on a platform does.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,183 +23,6 @@ pub struct Habits {
     pub disputes: bool,
     /// In so many of a hundred changes the row is shown only after some minutes.
     pub late: u8,
-}
-
-/// A line of an order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Until when it must be shipped.
-    pub ship_by: Option<Instant>,
-    /// When it was shipped, and in which parcel.
-    pub shipped: Option<(Instant, u64)>,
-    /// It was paid back before it was shipped.
-    pub refunded: bool,
-}
-
-impl Line {
-    /// Whether the merchant has still to ship it.
-    pub fn waits(&self) -> bool {
-        self.shipped.is_none() && !self.refunded
-    }
-}
-
-/// An order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    /// When it was made.
-    pub created: Instant,
-    /// When it was paid.
-    pub paid: Option<Instant>,
-    /// It must not be shipped now.
-    pub held: bool,
-    /// When the buyer asked where it stays.
-    pub urged: Option<Instant>,
-    /// Its lines, at least one.
-    pub lines: Vec<Line>,
-    /// When it was received.
-    pub received: Option<Instant>,
-    /// When it was called off.
-    pub cancelled: Option<Instant>,
-    /// When it was changed.
-    pub updated: Instant,
-    /// From when on it is shown as it is.
-    pub visible: Instant,
-}
-
-impl Order {
-    /// Its status in the program's own words (`platforms` 1.7).
-    pub fn word(&self) -> &'static str {
-        let (waiting, shipped) = (self.lines.iter().any(Line::waits), self.shipped_any());
-        match () {
-            () if self.cancelled.is_some() => "closed",
-            () if self.paid.is_none() => "unpaid",
-            () if self.held => "held",
-            () if self.received.is_some() => "done",
-            () if waiting && shipped => "part_shipped",
-            () if waiting => "to_ship",
-            () => "shipped",
-        }
-    }
-
-    fn shipped_any(&self) -> bool {
-        self.lines.iter().any(|line| line.shipped.is_some())
-    }
-
-    /// Until when it must be shipped: the earliest of what waits; once nothing does, the latest of all.
-    pub fn ship_by(&self) -> Option<Instant> {
-        let open = self.cancelled.is_none();
-        let waiting =
-            self.lines.iter().filter(|line| open && line.waits()).filter_map(|line| line.ship_by).min();
-        waiting.or_else(|| self.lines.iter().filter_map(|line| line.ship_by).max())
-    }
-
-    /// When the last line was shipped, once nothing waits.
-    pub fn shipped(&self) -> Option<Instant> {
-        let last = self.lines.iter().filter_map(|line| line.shipped).map(|(at, _)| at).max();
-        last.filter(|_| !self.lines.iter().any(Line::waits))
-    }
-
-    /// Until when the courier must have it.
-    pub fn pickup_by(&self) -> Option<Instant> {
-        self.ship_by().map(|at| at + Span::DAY)
-    }
-
-    /// Until when it must have arrived.
-    pub fn deliver_by(&self) -> Option<Instant> {
-        self.paid.map(|at| at + Span::DAY.times(7))
-    }
-}
-
-/// How an after-sale stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// The merchant has to decide.
-    Asked,
-    /// He agreed, the money is under way.
-    Agreed,
-    /// He refused; the buyer may go on.
-    Refused,
-    /// The buyer has to send the goods back.
-    ReturnWanted,
-    /// They are back: the merchant has to decide again.
-    Returned,
-    /// The platform decides: the merchant has to bring evidence.
-    Disputed,
-    /// The money is back.
-    Refunded,
-    /// The buyer does not want it any more.
-    Withdrawn,
-}
-
-impl Stage {
-    /// Whether the merchant has to act.
-    pub fn is_ours(self) -> bool {
-        matches!(self, Stage::Asked | Stage::Returned | Stage::Disputed)
-    }
-
-    /// Its word (`platforms` 4.5).
-    pub fn word(self) -> &'static str {
-        match self {
-            Stage::Asked | Stage::Returned | Stage::Disputed => "to_handle",
-            Stage::Agreed => "refunding",
-            Stage::Refused | Stage::ReturnWanted => "waiting_buyer",
-            Stage::Refunded | Stage::Withdrawn => "closed",
-        }
-    }
-}
-
-/// A time in which the merchant had to act.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
-    /// From when on.
-    pub from: Instant,
-    /// Until when he must have acted.
-    pub deadline: Instant,
-    /// When it was over.
-    pub over: Option<Instant>,
-}
-
-/// An after-sale.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AfterSale {
-    /// Its order.
-    pub order: u64,
-    /// The goods come back as well.
-    pub with_goods: bool,
-    /// How it stands.
-    pub stage: Stage,
-    /// When it was made.
-    pub created: Instant,
-    /// When the merchant had to act.
-    pub turns: Vec<Turn>,
-    /// When it was first in a state that a review leads to.
-    pub reviewed: Option<Instant>,
-    /// When the money was back.
-    pub refunded: Option<Instant>,
-    /// When it was changed.
-    pub updated: Instant,
-    /// From when on it is shown as it is.
-    pub visible: Instant,
-}
-
-impl AfterSale {
-    /// Until when the merchant must act, while he must.
-    pub fn expires(&self) -> Option<Instant> {
-        self.turns.last().filter(|turn| turn.over.is_none()).map(|turn| turn.deadline)
-    }
-}
-
-/// A parcel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parcel {
-    /// Its order.
-    pub order: u64,
-    /// Its waybill (运单号).
-    pub waybill: String,
-    /// When the courier had it.
-    pub collected: Option<Instant>,
-    /// When it was handed over.
-    pub signed: Option<Instant>,
 }
 
 /// What a change was of.
@@ -563,76 +392,5 @@ fn pay(order: &mut Order, at: Instant) {
     for line in &mut order.lines {
         line.ship_by = Some(ship_by);
         ship_by = ship_by + Span::DAY;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const START: Instant = Instant::from_secs(1_767_571_200);
-
-    fn day(habits: Habits) -> Shop {
-        let mut shop = Shop::new(9, habits);
-        shop.populate(2000, START, Span::DAY);
-        shop.advance(START + Span::DAY.times(3));
-        shop
-    }
-
-    /// What a test reads is there: every state, several lines, moved deadlines, second decisions.
-    #[test]
-    fn a_day_has_everything_in_it() {
-        let mut shop = Shop::new(9, Habits { lines: true, returns: true, disputes: true, late: 5 });
-        shop.populate(2000, START, Span::DAY);
-        let mut words: BTreeSet<&str> = BTreeSet::new();
-        for hour in 0..60 {
-            shop.advance(START + Span::HOUR.times(hour));
-            words.extend(shop.orders.values().map(Order::word));
-            words.extend(shop.aftersales.values().map(|a| a.stage.word()));
-        }
-        let all = ["closed", "done", "held", "part_shipped", "refunding", "shipped", "to_handle", "to_ship"];
-        assert_eq!(words, all.into_iter().chain(["unpaid", "waiting_buyer"]).collect());
-        assert_eq!(shop.orders.len(), 2000);
-        assert!(shop.aftersales.len() > 60 && shop.changes.len() > 6000, "{}", shop.changes.len());
-        let moved = |order: &&Order| order.lines[0].ship_by != order.paid.map(|at| at + SHIP);
-        assert!(shop.orders.values().filter(moved).count() > 10);
-        assert!(shop.aftersales.values().any(|a| a.turns.len() == 2 && a.with_goods));
-        assert!(shop.changes.iter().any(|c| c.kind == Kind::AfterSale));
-        assert!(shop.orders.values().any(|o| o.lines.iter().any(|line| line.refunded)));
-        assert!(shop.parcels.values().all(|p| p.collected.is_some()));
-        assert!(shop.changes.iter().any(|c| c.visible > c.updated));
-        assert!(shop.changes.is_sorted_by_key(|c| c.updated));
-    }
-
-    /// Nobody who reads it changes it, and a plain shop has neither lines nor second decisions.
-    #[test]
-    fn the_same_seed_is_the_same_shop() {
-        let (one, other) = (day(Habits::default()), day(Habits::default()));
-        assert_eq!((&one.orders, &one.aftersales), (&other.orders, &other.aftersales));
-        assert!(one.orders.values().all(|order| order.lines.len() == 1));
-        assert!(one.aftersales.values().all(|case| case.turns.len() == 1));
-        assert!(one.changes.iter().all(|change| change.visible == change.updated));
-    }
-
-    #[test]
-    fn what_changed_is_shown_once_and_only_when_it_is_visible() {
-        let mut shop = Shop::new(1, Habits { late: 100, ..Habits::default() });
-        shop.place(1, START, START);
-        let all = (START, START + Span::DAY);
-        let visible = shop.orders[&1].visible;
-        assert_eq!(shop.changed(Kind::Order, all, visible - Span::from_secs(1)).count(), 0);
-        assert_eq!(shop.changed(Kind::Order, all, visible).collect::<Vec<_>>(), [1]);
-        shop.ship(1, START + Span::HOUR);
-        assert_eq!(shop.changed(Kind::Order, all, START + Span::DAY).collect::<Vec<_>>(), [1]);
-        assert_eq!(
-            shop.changed(Kind::Order, (START, START + Span::from_secs(1)), START + Span::DAY).count(),
-            0
-        );
-        assert_eq!(
-            (shop.orders[&1].word(), shop.orders[&1].shipped()),
-            ("shipped", Some(START + Span::HOUR))
-        );
-        let case = shop.complain(1, START + Span::HOUR);
-        assert_eq!(shop.aftersales[&case].expires(), Some(START + Span::HOUR + DECIDE));
     }
 }
