@@ -114,6 +114,9 @@ pub fn main(args: &RunArgs, out: &mut impl Write, err: &mut impl Write) -> anyho
 /// What is said at the start: to whom, of which main file, of what is configured, with where the pages are.
 type Greet<'a> = Box<dyn FnOnce(&mut dyn Write, &Path, &Ready, &str) -> std::io::Result<()> + 'a>;
 
+/// Starts what else belongs to a desk.
+type Begin<'a> = Box<dyn FnOnce(&mut Daemon, Arc<ImportConfig>) + 'a>;
+
 /// A desk to run, and what is particular about it.
 pub(super) struct Job<'a> {
     /// Its main file.
@@ -127,7 +130,7 @@ pub(super) struct Job<'a> {
     /// What is said at the start.
     pub(super) greet: Greet<'a>,
     /// Starts what else belongs to it.
-    pub(super) begin: Box<dyn FnOnce(&mut Daemon, Arc<ImportConfig>) + 'a>,
+    pub(super) begin: Begin<'a>,
 }
 
 /// Runs a desk until it is stopped.

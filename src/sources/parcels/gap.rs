@@ -23,6 +23,11 @@ impl Gap {
         Gap { least, times: 1, changed: Span::ZERO, next: Span::ZERO }
     }
 
+    /// The same, where somebody else, who died, may have asked just now.
+    pub fn after(least: Span, elapsed: Span) -> Gap {
+        Gap { next: elapsed + least, ..Gap::new(least) }
+    }
+
     /// How long until the next may go; `None` when it may go now.
     pub fn wait(&self, elapsed: Span) -> Option<Span> {
         (elapsed < self.next).then(|| self.next.less(elapsed))
@@ -58,6 +63,7 @@ mod tests {
                 given.push(ms);
             }
         }
+        assert_eq!(Gap::after(s(1), s(5)).wait(s(5)), Some(s(1)), "whoever died may have asked just now");
         assert_eq!(given.len(), 10);
         assert!(given.windows(2).all(|w| w[1] - w[0] >= 1000), "{given:?}");
         gap.throttled(s(10));
