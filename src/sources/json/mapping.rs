@@ -361,6 +361,9 @@ fn attribute(ask: &Ask<'_>, names: &Value) -> Result<Option<Attribute<'static>>,
     }))
 }
 
+/// Which rows are asked for by their id, where not all are, and what is kept of them, by name.
+pub(super) type Worth = (Option<String>, Vec<(String, String)>);
+
 /// What the rows of a list mean.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mapping {
@@ -372,7 +375,7 @@ pub(super) struct Mapping {
     pub(super) revision: Option<String>,
     pub(super) says: Says,
     /// What is asked for by its id: which rows, and what is kept of them.
-    pub(super) detail: Option<(Option<String>, Vec<(String, String)>)>,
+    pub(super) detail: Option<Worth>,
 }
 
 /// A mapping as expressions.
