@@ -38,7 +38,7 @@ pub struct Trade {
     pub trouble: u16,
 }
 
-/// The name of a platform's clock: what its time is now.
+/// What a platform's time is now.
 pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
 
 /// A platform that stands open.
@@ -55,6 +55,9 @@ struct Door {
     lines: fn(&str, SocketAddr) -> String,
 }
 
+/// How a platform writes the number of an order.
+pub type OrderId = fn(u64) -> String;
+
 /// What is true of a shop, whatever its platform shows: a copy that moves on when it is told to.
 #[derive(Clone, Debug)]
 pub struct Truth {
@@ -63,7 +66,7 @@ pub struct Truth {
     /// The shop.
     pub shop: Shop,
     /// How its platform writes the number of an order.
-    pub order_id: fn(u64) -> String,
+    pub order_id: OrderId,
 }
 
 /// Simulated platforms, ready to be served.
@@ -153,7 +156,7 @@ struct Made {
     title: &'static str,
     platform: Box<dyn Simulated>,
     tokens: Option<Tokens>,
-    shop: Option<(Shop, fn(u64) -> String)>,
+    shop: Option<(Shop, OrderId)>,
     lines: fn(&str, SocketAddr) -> String,
 }
 

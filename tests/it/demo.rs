@@ -65,7 +65,7 @@ fn a_newcomer_sees_alerts_acknowledges_one_and_leaves_nothing_behind() {
         })
     });
     assert!(of(&ticket, "text").contains("打开会话,先回复买家"), "{ticket}");
-    assert!(of(&ticket, "class") < "p2".to_owned(), "{ticket}");
+    assert!(of(&ticket, "class").as_str() < "p2", "{ticket}");
     // An order of the simulated shop, read through the real connector.
     wait_for("an order of the shop", LONG, || {
         messages().into_iter().find(|m| of(m, "text").contains("订单 260105-"))

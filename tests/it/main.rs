@@ -8,7 +8,6 @@ mod couriers;
 #[cfg(feature = "fail-points")]
 #[expect(clippy::disallowed_methods, reason = "these tests watch processes from outside, by the wall clock")]
 mod crash;
-#[expect(clippy::disallowed_methods, reason = "it watches a process from outside, by the wall clock")]
 mod demo;
 mod exim;
 mod handbook;

@@ -174,7 +174,7 @@ impl Reader {
                         What::Case(want) => self.adapter.read_detail(want, &answer),
                     })
                     .and_then(|page| self.planner.took(&call, page));
-                if dies && self.deaths % 2 == 0 {
+                if dies && self.deaths.is_multiple_of(2) {
                     // Before the commit.
                     return self.die(now);
                 }
@@ -288,7 +288,7 @@ async fn day(style: &str, list: &str, seed: u64, server: Arc<Mutex<Server>>, way
         let mut server = server.lock().unwrap();
         server.trouble = 10;
         // With each request, or with every third.
-        server.restless = if seed % 2 == 0 { 1000 } else { 333 };
+        server.restless = if seed.is_multiple_of(2) { 1000 } else { 333 };
         server.per_minute = 60;
         server.outage = Some((minutes(30), minutes(50)));
     }
