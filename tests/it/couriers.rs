@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,7 +16,7 @@ use shiftbell::core::ids::InstallationKey;
 use shiftbell::core::model::{Language, Mark, Observation, Table, Value as Attribute};
 use shiftbell::core::time::{Instant, Span};
 use shiftbell::daemon::handle::{Ask, ObserveAnswer};
-use shiftbell::daemon::time::{SystemTime, TimeSource as _};
+use shiftbell::daemon::time::{FastTime, SystemTime, TimeSource as _};
 use shiftbell::daemon::{Daemon, Plan};
 use shiftbell::sim::platforms::kuaidi100::{Fleet, Kuaidi100, Manners, Outgoing, Parcel, Scan};
 use shiftbell::sim::platforms::{Shared, serve};
@@ -29,6 +29,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 const LONG: Duration = Duration::from_secs(60);
+
+/// The cases are looked through every half a minute at most: time runs fast here, for both sides.
+static CLOCK: LazyLock<FastTime> = LazyLock::new(|| FastTime::new(SystemTime.read().wall, 20));
 const PARCEL: &str = "yuantong:YT0000000000001";
 
 fn scan(at: Instant, code: &'static str, status: &'static str, step: usize) -> Scan {
@@ -110,7 +113,7 @@ path = "{}/mail"
         let main = folder.join("main.toml");
         std::fs::write(&main, text).expect("written");
         let env = Arc::new(BTreeMap::from([("K100_KEY".to_owned(), "sim-key".to_owned())]));
-        let time = Arc::new(SystemTime);
+        let time = Arc::new(*CLOCK);
         let ready = load_settings(&main, &env, Some(time.read().wall)).unwrap_or_else(|e| panic!("{e}"));
         let options = SqliteOptions { ballast_bytes: 0, ..SqliteOptions::default() };
         let store: Arc<dyn Store> =
@@ -192,7 +195,7 @@ async fn observe(rig: &Rig, at: Instant) {
 
 async fn pushed(vendor: &Shared<Kuaidi100>) -> Outgoing {
     let leaves = async || {
-        let later = SystemTime.read().wall + Span::HOUR.times(3);
+        let later = CLOCK.read().wall + Span::HOUR.times(3);
         vendor.lock().expect("nobody panics with it").pushes(later).pop()
     };
     wait_for("a push", leaves).await
@@ -201,7 +204,7 @@ async fn pushed(vendor: &Shared<Kuaidi100>) -> Outgoing {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_is_kept_before_it_is_answered_and_a_forged_one_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let now = SystemTime.read().wall;
+    let now = CLOCK.read().wall;
     let before = |minutes: i64| now - Span::from_minutes(minutes);
     let mut fleet = Fleet::default();
     let scans = vec![scan(before(120), "103", "picked_up", 0), scan(before(30), "5", "out_for_delivery", 1)];
@@ -211,7 +214,7 @@ async fn a_push_is_kept_before_it_is_answered_and_a_forged_one_is_refused() {
     let socket = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = socket.local_addr().expect("an address").port();
     let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
-    server.spawn(serve(socket, vendor.clone(), Arc::new(|| SystemTime.read().wall), stop.clone()));
+    server.spawn(serve(socket, vendor.clone(), Arc::new(|| CLOCK.read().wall), stop.clone()));
 
     let config = ServerConfig { listen: "127.0.0.1:0".to_owned(), ..ServerConfig::default() };
     let listeners = Listeners::open(&config).await.expect("a free port");
@@ -270,7 +273,7 @@ async fn a_push_is_kept_before_it_is_answered_and_a_forged_one_is_refused() {
     assert_eq!(rig.case("k100", "parcel", PARCEL).await, parcel);
 
     // It is delivered; then the older push comes once more, late: what is known stays.
-    let delivered = scan(SystemTime.read().wall - Span::from_secs(5), "301", "delivered", 2);
+    let delivered = scan(CLOCK.read().wall - Span::from_secs(5), "301", "delivered", 2);
     let add = |vendor: &mut Kuaidi100| {
         let known = vendor.fleet.parcels.get_mut(PARCEL);
         known.into_iter().for_each(|parcel| parcel.scans.push(delivered.clone()));

@@ -75,9 +75,8 @@ fn a_short_day_is_read_without_loss() {
     }
 }
 
-/// The whole of it: `cargo test --release --lib whole_days -- --ignored --nocapture`.
+/// The whole of it, a minute or two; `-- whole_days --nocapture` shows requests and freshness.
 #[test]
-#[ignore = "takes minutes"]
 fn whole_days_are_read_without_loss() {
     for seed in 100..120 {
         day("taobao", pair(seed), (seed, 20_000, Span::DAY), &REFUSED);
