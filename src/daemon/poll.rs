@@ -7,7 +7,7 @@
 //!   and written now and then: an older cursor reads the same again;
 //! - no answer, and no part of a request, reaches a log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,6 +33,8 @@ use crate::sources::poll::pace::Pace;
 use crate::sources::poll::{Call, Class, Failure, Kept, Next, Planner, Step, What};
 use crate::sources::tokens;
 use crate::store::{RowQuery, Store};
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::SourceState;
 use crate::wire::http::ClientConfig;
 
 /// Rows of [`Table::Cursor`] and [`Table::Reject`] that are ours begin with this.
@@ -47,6 +49,18 @@ const WRITTEN: Span = Span::from_minutes(5);
 const LONGEST: Span = Span::from_secs(20);
 /// A platform's time is handed on as evidence so often at most (T2).
 const DATED: Span = Span::from_secs(60);
+
+/// What a request ends in, in metrics: an answer, or the class of what went wrong.
+const RESULTS: &[&str] = &{
+    let mut words = [ANSWERED; Class::ALL.len() + 1];
+    let mut place = 0;
+    while place < Class::ALL.len() {
+        words[place + 1] = Class::ALL[place].word();
+        place += 1;
+    }
+    words
+};
+const ANSWERED: &str = "answered";
 
 /// The sources that are configured.
 pub type Polled = Arc<BTreeMap<String, SourceConfig>>;
@@ -65,6 +79,8 @@ pub struct Polls {
     pub orders: mpsc::Sender<Order>,
     /// Time.
     pub time: Arc<dyn TimeSource>,
+    /// Where it shows how the sources are.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Goes by other sources after a reload.
@@ -94,12 +110,17 @@ impl Follower for PollsFollow {
 impl Polls {
     /// Polls until it is asked to stop.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut shown: BTreeSet<String> = BTreeSet::new();
         while !stop.is_cancelled() {
             let sources = self.polled.borrow_and_update().clone();
             let halt = stop.child_token();
             let apps = budgets(&sources);
             let mut children = JoinSet::new();
             let mut names = BTreeMap::new();
+            let enabled = sources.iter().filter(|(_, config)| config.enabled).map(|(name, _)| name.clone());
+            let before = std::mem::replace(&mut shown, enabled.collect());
+            before.difference(&shown).for_each(|gone| self.metrics.source_ends(gone));
+            shown.iter().for_each(|name| self.metrics.source_begins(name, RESULTS));
             for (name, config) in sources.iter().filter(|(_, config)| config.enabled) {
                 let Some(app) = apps.get(&config.app()).cloned() else { continue };
                 let source = self.source(name, config, app);
@@ -152,6 +173,7 @@ impl Polls {
             store: self.store.clone(),
             orders: self.orders.clone(),
             time: self.time.clone(),
+            metrics: self.metrics.clone(),
             told: None,
             written: BTreeMap::new(),
             dated: None,
@@ -180,6 +202,7 @@ struct Source {
     store: Arc<dyn Store>,
     orders: mpsc::Sender<Order>,
     time: Arc<dyn TimeSource>,
+    metrics: Arc<Metrics>,
     /// What was last told of blindness and skew, once anything was: an earlier process may have left them open.
     told: Option<(bool, bool)>,
     /// When the cursor of a list was last written.
@@ -217,10 +240,13 @@ impl Source {
     }
 
     async fn work(&mut self) -> Result<(), Gone> {
+        let began = self.time.read().elapsed;
         let mut tools = loop {
             match self.tools().await {
                 Ok(tools) => break tools,
                 Err(reason) => {
+                    let age = self.time.read().elapsed.less(began);
+                    self.metrics.source(&self.name, SourceState { blind: true, age, skew_ms: 0 });
                     self.tell(Some(format!("{}:{reason}", self.name)), None).await?;
                     self.time.sleep(LATER).await;
                 }
@@ -266,7 +292,14 @@ impl Source {
                 Next::Ask(call) => self.ask(&tools, &mut planner, &call).await?,
             }
             let elapsed = self.time.read().elapsed;
-            self.tell(planner.blind(elapsed), planner.skewed()).await?;
+            let blind = planner.blind(elapsed);
+            let state = SourceState {
+                blind: blind.is_some(),
+                age: planner.age(elapsed),
+                skew_ms: planner.skew_millis(),
+            };
+            self.metrics.source(&self.name, state);
+            self.tell(blind, planner.skewed()).await?;
         }
     }
 
@@ -357,6 +390,7 @@ impl Source {
             };
             planner.took(call, page)
         });
+        self.count(step.as_ref().err());
         match step {
             Ok(step) => {
                 self.keep(&feed.name, &step).await?;
@@ -396,8 +430,14 @@ impl Source {
             warn!(source = %self.name, feed, rejects, refused, odd, "a page has rows or fields that cannot be used");
         }
         let refused = step.rejects.len() + refused;
+        self.metrics.source_rejected(&self.name, u64::try_from(refused).unwrap_or(u64::MAX));
         let page = Noticed::Page { source: self.name.clone(), items: step.rows, refused };
         self.orders.send(Order::Noticed(page)).await.map_err(|_| Gone)
+    }
+
+    /// A request ended.
+    fn count(&self, failure: Option<&Failure>) {
+        self.metrics.source_asked(&self.name, failure.map_or(ANSWERED, |failure| failure.class.word()));
     }
 
     fn row(&self, table: Table, id: &str, body: Option<Vec<u8>>) -> Row {
@@ -420,6 +460,7 @@ impl Source {
         let answer = self.fetch(tools, planner, &request).await;
         let read = answer.and_then(|answer| tools.platform.read_tokens(&answer, theirs));
         let elapsed = self.time.read().elapsed;
+        self.count(read.as_ref().err());
         match read {
             Ok(mut tokens) => {
                 tokens.refresh = tokens.refresh.or_else(|| tools.tokens.refresh.clone());
