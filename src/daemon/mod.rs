@@ -54,7 +54,7 @@ use folder::{Folder, Watched};
 use handle::Handle;
 use jobs::Jobs;
 use parcels::{Doors, Parcels, ParcelsFollow};
-use poll::{Polls, PollsFollow};
+use poll::{Polled, Polls, PollsFollow};
 use publish::{Publish, SharedNow};
 use reload::{Followers, Reloader};
 use supervise::Supervisor;
@@ -248,7 +248,7 @@ impl Daemon {
             time: time.clone(),
         };
         supervisor.start("intake", STOP_EXTRA, |stop| folder.run(stop));
-        let (polled, polled_in) = watch::channel(Arc::new(ready.settings.sources.clone()));
+        let (polled, polled_in) = watch::channel(Polled::of(&ready));
         followers.add(Arc::new(PollsFollow { polled, env: env.clone() }));
         let (followed, followed_in) = watch::channel(Arc::new(ready.settings.couriers.clone()));
         followers.add(Arc::new(ParcelsFollow { followed, env: env.clone() }));

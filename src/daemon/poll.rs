@@ -11,12 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::config::Ready;
+use crate::core::alerting::Edge;
 use crate::core::ids::Secret;
 use crate::core::model::{Row, Table};
 use crate::core::time::{Instant, Span};
@@ -26,9 +28,11 @@ use crate::daemon::reload::Follower;
 use crate::daemon::supervise::blocking;
 use crate::daemon::time::{Reading, TimeSource};
 use crate::daemon::turn::Order;
+use crate::sources::authorisation;
 use crate::sources::config::SourceConfig;
 use crate::sources::http::{Answer, Request, fetch, source_client};
 use crate::sources::platform::{Platform, Tokens};
+use crate::sources::poll::cadence::Cadence;
 use crate::sources::poll::pace::Pace;
 use crate::sources::poll::{Call, Class, Failure, Kept, Next, Planner, Step, What};
 use crate::sources::tokens;
@@ -63,7 +67,20 @@ const RESULTS: &[&str] = &{
 const ANSWERED: &str = "answered";
 
 /// The sources that are configured.
-pub type Polled = Arc<BTreeMap<String, SourceConfig>>;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Polled {
+    /// They, by their names.
+    pub sources: Arc<BTreeMap<String, SourceConfig>>,
+    /// The zone of the desk: schedules go by its clocks.
+    pub zone: TimeZone,
+}
+
+impl Polled {
+    /// Those of a configuration.
+    pub fn of(ready: &Ready) -> Polled {
+        Polled { sources: Arc::new(ready.settings.sources.clone()), zone: ready.shifts.zone().clone() }
+    }
+}
 
 /// Keeps one task for each source.
 pub struct Polls {
@@ -96,11 +113,11 @@ impl Follower for PollsFollow {
         for (name, config) in ready.settings.sources.iter().filter(|(_, c)| c.enabled) {
             config.platform(name, &self.env).map_err(|e| format!("source {name}: {e}"))?;
         }
-        let (polled, sources) = (self.polled.clone(), Arc::new(ready.settings.sources.clone()));
+        let (polled, new) = (self.polled.clone(), Polled::of(ready));
         Ok(Box::new(move || {
             polled.send_if_modified(|now| {
-                let changed = *now != sources;
-                *now = sources;
+                let changed = *now != new;
+                *now = new;
                 changed
             });
         }))
@@ -112,18 +129,21 @@ impl Polls {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut shown: BTreeSet<String> = BTreeSet::new();
         while !stop.is_cancelled() {
-            let sources = self.polled.borrow_and_update().clone();
+            let Polled { sources, zone } = self.polled.borrow_and_update().clone();
             let halt = stop.child_token();
             let apps = budgets(&sources);
             let mut children = JoinSet::new();
             let mut names = BTreeMap::new();
             let enabled = sources.iter().filter(|(_, config)| config.enabled).map(|(name, _)| name.clone());
             let before = std::mem::replace(&mut shown, enabled.collect());
-            before.difference(&shown).for_each(|gone| self.metrics.source_ends(gone));
+            for gone in before.difference(&shown) {
+                self.metrics.source_ends(gone);
+                self.forget(gone).await;
+            }
             shown.iter().for_each(|name| self.metrics.source_begins(name, RESULTS));
             for (name, config) in sources.iter().filter(|(_, config)| config.enabled) {
                 let Some(app) = apps.get(&config.app()).cloned() else { continue };
-                let source = self.source(name, config, app);
+                let source = self.source(name, config, &zone, app);
                 let task = children.spawn(source.run(halt.clone()));
                 names.insert(task.id(), name.clone());
             }
@@ -140,7 +160,7 @@ impl Polls {
                         else {
                             continue;
                         };
-                        let (source, halt, time) = (self.source(&name, config, app), halt.clone(), self.time.clone());
+                        let (source, halt, time) = (self.source(&name, config, &zone, app), halt.clone(), self.time.clone());
                         let task = children.spawn(async move {
                             tokio::select! {
                                 () = halt.cancelled() => return,
@@ -163,10 +183,20 @@ impl Polls {
         }
     }
 
-    fn source(&self, name: &str, config: &SourceConfig, app: Arc<Mutex<Pace>>) -> Source {
+    /// What was told of a source that is polled no longer is over.
+    async fn forget(&self, name: &str) {
+        for family in ["source.authorise", "source.blind", "source.skew"] {
+            let noticed = Noticed::Source { family, source: name.into(), text: None, edge: Edge::Firing };
+            // Without a desk nobody waits for it.
+            drop(self.orders.send(Order::Noticed(noticed)).await);
+        }
+    }
+
+    fn source(&self, name: &str, config: &SourceConfig, zone: &TimeZone, app: Arc<Mutex<Pace>>) -> Source {
         Source {
             name: name.into(),
             config: config.clone(),
+            cadence: config.cadence(zone),
             app,
             env: self.env.clone(),
             desk: self.desk.clone(),
@@ -175,6 +205,8 @@ impl Polls {
             time: self.time.clone(),
             metrics: self.metrics.clone(),
             told: None,
+            warned: None,
+            looked: None,
             written: BTreeMap::new(),
             dated: None,
             unsaved: false,
@@ -196,6 +228,7 @@ fn budgets(sources: &BTreeMap<String, SourceConfig>) -> BTreeMap<String, Arc<Mut
 struct Source {
     name: Arc<str>,
     config: SourceConfig,
+    cadence: Cadence,
     app: Arc<Mutex<Pace>>,
     env: Arc<BTreeMap<String, String>>,
     desk: Arc<str>,
@@ -205,6 +238,10 @@ struct Source {
     metrics: Arc<Metrics>,
     /// What was last told of blindness and skew, once anything was: an earlier process may have left them open.
     told: Option<(bool, bool)>,
+    /// What was last told of the end of its authorisation, once anything was.
+    warned: Option<Option<Edge>>,
+    /// When its authorisation was last looked at.
+    looked: Option<Span>,
     /// When the cursor of a list was last written.
     written: BTreeMap<String, Span>,
     dated: Option<Span>,
@@ -267,7 +304,7 @@ impl Source {
             tools.platform.feeds(),
             kept,
             self.config.look_back,
-            self.config.cadence(),
+            self.cadence.clone(),
             Pace::new(self.config.per_minute),
             (wall, elapsed),
         );
@@ -300,6 +337,7 @@ impl Source {
             };
             self.metrics.source(&self.name, state);
             self.tell(blind, planner.skewed()).await?;
+            self.warn(&mut tools, &mut planner).await?;
         }
     }
 
@@ -505,16 +543,50 @@ impl Source {
                 None if was.is_some() => info!(source = %self.name, "a source can be read again"),
                 None => {}
             }
-            self.notice("source.blind", blind).await?;
+            self.notice("source.blind", blind, Edge::Firing).await?;
         }
         if was.map(|was| was.1) != Some(is.1) {
-            self.notice("source.skew", skewed).await?;
+            self.notice("source.skew", skewed, Edge::Firing).await?;
         }
         Ok(())
     }
 
-    async fn notice(&self, family: &'static str, text: Option<String>) -> Result<(), Gone> {
-        let noticed = Noticed::Source { family, source: self.name.clone(), text };
+    /// Tells before the authorisation ends. The merchant may have given another: then its tokens are in the file.
+    async fn warn(&mut self, tools: &mut Tools, planner: &mut Planner) -> Result<(), Gone> {
+        let Reading { wall, elapsed } = self.time.read();
+        if self.looked.is_some_and(|at| elapsed.less(at) < LATER) {
+            return Ok(());
+        }
+        self.looked = Some(elapsed);
+        let about = |tools: &Tools| {
+            let renewable = tools.platform.renew(&tools.tokens, wall).is_some();
+            authorisation::told(&self.name, authorisation::ends(&tools.tokens, renewable), wall)
+        };
+        let mut told = about(tools);
+        if told.is_some()
+            && let Some(found) = self.found(&tools.tokens).await
+        {
+            planner.renewed(found.access_until, elapsed);
+            tools.tokens = found;
+            info!(source = %self.name, "other tokens were found");
+            told = about(tools);
+        }
+        let is = told.as_ref().map(|(edge, _)| *edge);
+        if self.warned.replace(is) == Some(is) {
+            return Ok(());
+        }
+        let (edge, text) = match told {
+            Some((edge, text)) => {
+                warn!(reason = %text, "an authorisation ends");
+                (edge, Some(text))
+            }
+            None => (Edge::Firing, None),
+        };
+        self.notice("source.authorise", text, edge).await
+    }
+
+    async fn notice(&self, family: &'static str, text: Option<String>, edge: Edge) -> Result<(), Gone> {
+        let noticed = Noticed::Source { family, source: self.name.clone(), text, edge };
         self.orders.send(Order::Noticed(noticed)).await.map_err(|_| Gone)
     }
 }

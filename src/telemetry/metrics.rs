@@ -31,12 +31,13 @@ pub struct Known {
 }
 
 /// The families that the system raises of itself.
-const OWN_FAMILIES: [&str; 12] = [
+const OWN_FAMILIES: [&str; 13] = [
     "channel.degraded",
     "channel.down",
     "config.rejected",
     "delivery.budget",
     "delivery.dead",
+    "source.authorise",
     "source.blind",
     "source.malformed",
     "source.skew",
