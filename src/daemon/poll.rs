@@ -592,29 +592,4 @@ impl Source {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use super::*;
-    use crate::sources::pinduoduo::PinduoduoConfig;
-
-    /// Shops of one app share one budget, the least of what they allow.
-    #[test]
-    fn sources_of_one_app_share_its_budget() {
-        let source = |client: &str, rate: u32| SourceConfig {
-            app_per_minute: NonZeroU32::new(rate).unwrap(),
-            pinduoduo: Some(PinduoduoConfig { client_id: client.to_owned(), ..PinduoduoConfig::default() }),
-            ..SourceConfig::default()
-        };
-        let sources = [("a", source("x", 60)), ("b", source("x", 30)), ("c", source("y", 600))];
-        let sources: BTreeMap<String, SourceConfig> =
-            sources.into_iter().map(|(name, source)| (name.to_owned(), source)).collect();
-        let apps = budgets(&sources);
-        assert_eq!(apps.len(), 2);
-        let taken = |name: &str| {
-            let mut pace = apps[&sources[name].app()].lock().unwrap();
-            (0..100).filter(|_| pace.take(Span::from_secs(10)).is_ok()).count()
-        };
-        assert_eq!((taken("a"), taken("b"), taken("c")), (3, 0, 60));
-    }
-}
+mod tests;

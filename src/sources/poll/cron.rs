@@ -39,7 +39,9 @@ impl Schedule {
     /// What is wrong with it, as a lower-case fragment.
     pub fn parse(text: &str, zone: TimeZone) -> Result<Schedule, String> {
         let bad = |why: &str| {
-            format!("found `{text}` ({why}), expected minute, hour, day, month and weekday such as `*/2 9-20 * * *`")
+            format!(
+                "found `{text}` ({why}), expected minute, hour, day, month and weekday such as `*/2 9-20 * * *`"
+            )
         };
         // A source is asked once a minute at most by this: the seconds are not to be had.
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
@@ -100,9 +102,12 @@ mod tests {
     fn what_is_no_schedule_is_told_with_what_is_expected() {
         let fault = |text: &str| Schedule::parse(text, TimeZone::UTC).err();
         assert_eq!(fault("0 9 * * mon"), None, "once a week is often enough");
-        for text in ["", "*/2", "61 * * * *", "* * * *", "* * * * * *", "0 0 * * * * *", "x * * * *", "* 25 * * *"] {
+        for text in
+            ["", "*/2", "61 * * * *", "* * * *", "* * * * * *", "0 0 * * * * *", "x * * * *", "* 25 * * *"]
+        {
             let told = fault(text).unwrap_or_else(|| panic!("`{text}` is one"));
-            let (before, after) = (format!("found `{text}` ("), "), expected minute, hour, day, month and weekday");
+            let (before, after) =
+                (format!("found `{text}` ("), "), expected minute, hour, day, month and weekday");
             assert!(told.starts_with(&before) && told.contains(after), "{told}");
         }
         for text in ["0 0 30 2 *", "0 9 1 * *", "0 9 1,15 * *"] {

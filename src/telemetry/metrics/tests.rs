@@ -147,7 +147,9 @@ fn gauges_show_the_last_snapshot() {
 #[test]
 fn a_source_has_series_while_it_is_polled() {
     let metrics = metrics();
-    let of = |name: &str, more: &str| value(&metrics, &format!("shiftbell_source_{name}{{{more}source=\"tmall\"}}"));
+    let of = |name: &str, more: &str| {
+        value(&metrics, &format!("shiftbell_source_{name}{{{more}source=\"tmall\"}}"))
+    };
     let begun = ["blind", "age_seconds", "skew_seconds", "rejects_total"];
     assert_eq!(begun.map(|name| of(name, "")), [(); 4].map(|()| Some("0".to_owned())), "from the first on");
     let lines = metrics.text().expect("a page").lines().count();
