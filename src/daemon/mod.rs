@@ -54,7 +54,7 @@ use folder::{Folder, Watched};
 use handle::Handle;
 use jobs::Jobs;
 use parcels::{Doors, Parcels, ParcelsFollow};
-use poll::{Polls, PollsFollow};
+use poll::{Polled, Polls, PollsFollow};
 use publish::{Publish, SharedNow};
 use reload::{Followers, Reloader};
 use supervise::Supervisor;
@@ -162,6 +162,7 @@ impl Daemon {
         let (setup, setup_out) = watch::channel(Arc::new(blueprint.setup.clone()));
         let (store_config, store_config_out) = watch::channel(ready.settings.store.clone());
         let hints = jobs::hints();
+        let polled_metrics = metrics.clone();
         let publish = Publish::new(setup, health, metrics, now.clone());
         let (ended, end) = oneshot::channel();
         let drain = to_duration(ready.settings.alerting.send.timeout) + STOP_EXTRA;
@@ -247,7 +248,7 @@ impl Daemon {
             time: time.clone(),
         };
         supervisor.start("intake", STOP_EXTRA, |stop| folder.run(stop));
-        let (polled, polled_in) = watch::channel(Arc::new(ready.settings.sources.clone()));
+        let (polled, polled_in) = watch::channel(Polled::of(&ready));
         followers.add(Arc::new(PollsFollow { polled, env: env.clone() }));
         let (followed, followed_in) = watch::channel(Arc::new(ready.settings.couriers.clone()));
         followers.add(Arc::new(ParcelsFollow { followed, env: env.clone() }));
@@ -270,6 +271,7 @@ impl Daemon {
             store: store.clone(),
             orders: orders.clone(),
             time: time.clone(),
+            metrics: polled_metrics,
         };
         supervisor.start("poll", STOP_EXTRA, |stop| polls.run(stop));
         // The queue is new and empty, and its owner runs: this cannot wait. It is also said that nothing was refused:

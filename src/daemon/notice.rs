@@ -11,8 +11,9 @@ use crate::core::time::Instant;
 use crate::store::StoreHealth;
 
 /// The troubles that a desk may have been told of, and that are told again after a restart only if they last.
-const FAMILIES: [&str; 9] = [
+const FAMILIES: [&str; 10] = [
     "config.rejected",
+    "source.authorise",
     "source.blind",
     "source.malformed",
     "source.skew",
@@ -65,7 +66,18 @@ impl Trouble {
         text: Option<&str>,
         now: Instant,
     ) -> Option<Signal> {
-        self.put((family, Some(source.clone())), text.map(|text| (Edge::Firing, text)), now)
+        self.set_of_as(family, source, text.map(|text| (Edge::Firing, text)), now)
+    }
+
+    /// As [`Trouble::set_as`], of one source.
+    pub fn set_of_as(
+        &mut self,
+        family: &'static str,
+        source: &Arc<str>,
+        is: Option<(Edge, &str)>,
+        now: Instant,
+    ) -> Option<Signal> {
+        self.put((family, Some(source.clone())), is, now)
     }
 
     fn put(&mut self, name: Name, is: Option<(Edge, &str)>, now: Instant) -> Option<Signal> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::core::alerting::Signal;
+use crate::core::alerting::{Edge, Signal};
 use crate::core::time::{Instant, Span};
 use crate::daemon::notice::Trouble;
 
@@ -31,12 +31,14 @@ pub enum Noticed {
     },
     /// How a source is that is polled.
     Source {
-        /// Its trouble: `source.blind`, `source.skew`.
+        /// Its trouble: `source.authorise`, `source.blind`, `source.skew`.
         family: &'static str,
         /// The source.
         source: Arc<str>,
         /// What is wrong; `None` when nothing is any more.
         text: Option<String>,
+        /// A warning, or trouble.
+        edge: Edge,
     },
 }
 
@@ -66,14 +68,14 @@ impl Watcher {
                 let text = "有人在猜测链接或令牌 / somebody guesses links or tokens";
                 troubles.set("system.code_guessing", Some(text), now)
             }
-            Noticed::Source { family, source, text } => {
+            Noticed::Source { family, source, text, edge } => {
                 if family == "source.blind" {
                     match &text {
                         Some(_) if self.blind.len() < SOURCES => drop(self.blind.insert(source.clone())),
                         _ => drop(self.blind.remove(&source)),
                     }
                 }
-                troubles.set_of(family, &source, text.as_deref(), now)
+                troubles.set_of_as(family, &source, text.as_deref().map(|text| (edge, text)), now)
             }
             Noticed::Page { items, .. } if items < PAGE => None,
             // More than one in twenty.
@@ -145,7 +147,6 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::alerting::Edge;
 
     fn at(s: i64) -> (Instant, Span) {
         (Instant::from_secs(1_700_000_000 + s), Span::from_secs(1000 + s))
@@ -189,6 +190,7 @@ mod tests {
             family: "source.blind",
             source: source.clone(),
             text: text.map(str::to_owned),
+            edge: Edge::Firing,
         };
         let (now, elapsed) = at(0);
         let first = watcher.noticed(told(Some("接口不可用")), &mut troubles, now, elapsed);
@@ -198,6 +200,26 @@ mod tests {
         }
         let over = watcher.noticed(told(None), &mut troubles, at(901).0, at(901).1);
         assert_eq!(over.map(|s| s.edge), Some(Edge::Clear));
+    }
+
+    /// A warning may become trouble; what was trouble is no warning again.
+    #[test]
+    fn an_authorisation_that_ends_is_a_warning_first() {
+        let (mut watcher, mut troubles) = (Watcher::default(), Trouble::default());
+        let mut say = |s, is: Option<Edge>| {
+            let (now, elapsed) = at(s);
+            let text = is.map(|_| "请商家重新授权".to_owned());
+            let edge = is.unwrap_or(Edge::Firing);
+            let noticed = Noticed::Source { family: "source.authorise", source: "shop".into(), text, edge };
+            told(watcher.noticed(noticed, &mut troubles, now, elapsed))
+        };
+        let of = |edge| vec![("source.authorise".to_owned(), "shop".to_owned(), edge)];
+        assert_eq!(say(0, None), [], "nothing was told");
+        assert_eq!(say(1, Some(Edge::Prewarning)), of(Edge::Prewarning));
+        assert_eq!(say(2, Some(Edge::Prewarning)), []);
+        assert_eq!(say(3, Some(Edge::Firing)), of(Edge::Firing));
+        assert_eq!(say(4, Some(Edge::Prewarning)), []);
+        assert_eq!(say(5, None), of(Edge::Clear));
     }
 
     #[test]

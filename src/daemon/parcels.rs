@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::config::Ready;
+use crate::core::alerting::Edge;
 use crate::core::engine::Shipments;
 use crate::core::ids::InstallationKey;
 use crate::core::model::{Observation, Row, Table};
@@ -496,7 +497,8 @@ impl Account {
             None if was.is_some() => info!(source = %self.name, "a courier can be asked again"),
             None => {}
         }
-        let noticed = Noticed::Source { family: "source.blind", source: self.name.clone(), text: blind };
+        let (family, source, edge) = ("source.blind", self.name.clone(), Edge::Firing);
+        let noticed = Noticed::Source { family, source, text: blind, edge };
         self.orders.send(Order::Noticed(noticed)).await.map_err(|_| Gone)
     }
 }

@@ -7,16 +7,18 @@
 //!   and written now and then: an older cursor reads the same again;
 //! - no answer, and no part of a request, reaches a log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::config::Ready;
+use crate::core::alerting::Edge;
 use crate::core::ids::Secret;
 use crate::core::model::{Row, Table};
 use crate::core::time::{Instant, Span};
@@ -26,13 +28,17 @@ use crate::daemon::reload::Follower;
 use crate::daemon::supervise::blocking;
 use crate::daemon::time::{Reading, TimeSource};
 use crate::daemon::turn::Order;
+use crate::sources::authorisation;
 use crate::sources::config::SourceConfig;
 use crate::sources::http::{Answer, Request, fetch, source_client};
 use crate::sources::platform::{Platform, Tokens};
+use crate::sources::poll::cadence::Cadence;
 use crate::sources::poll::pace::Pace;
 use crate::sources::poll::{Call, Class, Failure, Kept, Next, Planner, Step, What};
 use crate::sources::tokens;
 use crate::store::{RowQuery, Store};
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::SourceState;
 use crate::wire::http::ClientConfig;
 
 /// Rows of [`Table::Cursor`] and [`Table::Reject`] that are ours begin with this.
@@ -48,8 +54,33 @@ const LONGEST: Span = Span::from_secs(20);
 /// A platform's time is handed on as evidence so often at most (T2).
 const DATED: Span = Span::from_secs(60);
 
+/// What a request ends in, in metrics: an answer, or the class of what went wrong.
+const RESULTS: &[&str] = &{
+    let mut words = [ANSWERED; Class::ALL.len() + 1];
+    let mut place = 0;
+    while place < Class::ALL.len() {
+        words[place + 1] = Class::ALL[place].word();
+        place += 1;
+    }
+    words
+};
+const ANSWERED: &str = "answered";
+
 /// The sources that are configured.
-pub type Polled = Arc<BTreeMap<String, SourceConfig>>;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Polled {
+    /// They, by their names.
+    pub sources: Arc<BTreeMap<String, SourceConfig>>,
+    /// The zone of the desk: schedules go by its clocks.
+    pub zone: TimeZone,
+}
+
+impl Polled {
+    /// Those of a configuration.
+    pub fn of(ready: &Ready) -> Polled {
+        Polled { sources: Arc::new(ready.settings.sources.clone()), zone: ready.shifts.zone().clone() }
+    }
+}
 
 /// Keeps one task for each source.
 pub struct Polls {
@@ -65,6 +96,8 @@ pub struct Polls {
     pub orders: mpsc::Sender<Order>,
     /// Time.
     pub time: Arc<dyn TimeSource>,
+    /// Where it shows how the sources are.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Goes by other sources after a reload.
@@ -80,11 +113,11 @@ impl Follower for PollsFollow {
         for (name, config) in ready.settings.sources.iter().filter(|(_, c)| c.enabled) {
             config.platform(name, &self.env).map_err(|e| format!("source {name}: {e}"))?;
         }
-        let (polled, sources) = (self.polled.clone(), Arc::new(ready.settings.sources.clone()));
+        let (polled, new) = (self.polled.clone(), Polled::of(ready));
         Ok(Box::new(move || {
             polled.send_if_modified(|now| {
-                let changed = *now != sources;
-                *now = sources;
+                let changed = *now != new;
+                *now = new;
                 changed
             });
         }))
@@ -94,15 +127,23 @@ impl Follower for PollsFollow {
 impl Polls {
     /// Polls until it is asked to stop.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut shown: BTreeSet<String> = BTreeSet::new();
         while !stop.is_cancelled() {
-            let sources = self.polled.borrow_and_update().clone();
+            let Polled { sources, zone } = self.polled.borrow_and_update().clone();
             let halt = stop.child_token();
             let apps = budgets(&sources);
             let mut children = JoinSet::new();
             let mut names = BTreeMap::new();
+            let enabled = sources.iter().filter(|(_, config)| config.enabled).map(|(name, _)| name.clone());
+            let before = std::mem::replace(&mut shown, enabled.collect());
+            for gone in before.difference(&shown) {
+                self.metrics.source_ends(gone);
+                self.forget(gone).await;
+            }
+            shown.iter().for_each(|name| self.metrics.source_begins(name, RESULTS));
             for (name, config) in sources.iter().filter(|(_, config)| config.enabled) {
                 let Some(app) = apps.get(&config.app()).cloned() else { continue };
-                let source = self.source(name, config, app);
+                let source = self.source(name, config, &zone, app);
                 let task = children.spawn(source.run(halt.clone()));
                 names.insert(task.id(), name.clone());
             }
@@ -119,7 +160,7 @@ impl Polls {
                         else {
                             continue;
                         };
-                        let (source, halt, time) = (self.source(&name, config, app), halt.clone(), self.time.clone());
+                        let (source, halt, time) = (self.source(&name, config, &zone, app), halt.clone(), self.time.clone());
                         let task = children.spawn(async move {
                             tokio::select! {
                                 () = halt.cancelled() => return,
@@ -142,17 +183,30 @@ impl Polls {
         }
     }
 
-    fn source(&self, name: &str, config: &SourceConfig, app: Arc<Mutex<Pace>>) -> Source {
+    /// What was told of a source that is polled no longer is over.
+    async fn forget(&self, name: &str) {
+        for family in ["source.authorise", "source.blind", "source.skew"] {
+            let noticed = Noticed::Source { family, source: name.into(), text: None, edge: Edge::Firing };
+            // Without a desk nobody waits for it.
+            drop(self.orders.send(Order::Noticed(noticed)).await);
+        }
+    }
+
+    fn source(&self, name: &str, config: &SourceConfig, zone: &TimeZone, app: Arc<Mutex<Pace>>) -> Source {
         Source {
             name: name.into(),
             config: config.clone(),
+            cadence: config.cadence(zone),
             app,
             env: self.env.clone(),
             desk: self.desk.clone(),
             store: self.store.clone(),
             orders: self.orders.clone(),
             time: self.time.clone(),
+            metrics: self.metrics.clone(),
             told: None,
+            warned: None,
+            looked: None,
             written: BTreeMap::new(),
             dated: None,
             unsaved: false,
@@ -174,14 +228,20 @@ fn budgets(sources: &BTreeMap<String, SourceConfig>) -> BTreeMap<String, Arc<Mut
 struct Source {
     name: Arc<str>,
     config: SourceConfig,
+    cadence: Cadence,
     app: Arc<Mutex<Pace>>,
     env: Arc<BTreeMap<String, String>>,
     desk: Arc<str>,
     store: Arc<dyn Store>,
     orders: mpsc::Sender<Order>,
     time: Arc<dyn TimeSource>,
+    metrics: Arc<Metrics>,
     /// What was last told of blindness and skew, once anything was: an earlier process may have left them open.
     told: Option<(bool, bool)>,
+    /// What was last told of the end of its authorisation, once anything was.
+    warned: Option<Option<Edge>>,
+    /// When its authorisation was last looked at.
+    looked: Option<Span>,
     /// When the cursor of a list was last written.
     written: BTreeMap<String, Span>,
     dated: Option<Span>,
@@ -217,10 +277,13 @@ impl Source {
     }
 
     async fn work(&mut self) -> Result<(), Gone> {
+        let began = self.time.read().elapsed;
         let mut tools = loop {
             match self.tools().await {
                 Ok(tools) => break tools,
                 Err(reason) => {
+                    let age = self.time.read().elapsed.less(began);
+                    self.metrics.source(&self.name, SourceState { blind: true, age, skew_ms: 0 });
                     self.tell(Some(format!("{}:{reason}", self.name)), None).await?;
                     self.time.sleep(LATER).await;
                 }
@@ -241,7 +304,7 @@ impl Source {
             tools.platform.feeds(),
             kept,
             self.config.look_back,
-            self.config.cadence(),
+            self.cadence.clone(),
             Pace::new(self.config.per_minute),
             (wall, elapsed),
         );
@@ -266,7 +329,15 @@ impl Source {
                 Next::Ask(call) => self.ask(&tools, &mut planner, &call).await?,
             }
             let elapsed = self.time.read().elapsed;
-            self.tell(planner.blind(elapsed), planner.skewed()).await?;
+            let blind = planner.blind(elapsed);
+            let state = SourceState {
+                blind: blind.is_some(),
+                age: planner.age(elapsed),
+                skew_ms: planner.skew_millis(),
+            };
+            self.metrics.source(&self.name, state);
+            self.tell(blind, planner.skewed()).await?;
+            self.warn(&mut tools, &mut planner).await?;
         }
     }
 
@@ -357,6 +428,7 @@ impl Source {
             };
             planner.took(call, page)
         });
+        self.count(step.as_ref().err());
         match step {
             Ok(step) => {
                 self.keep(&feed.name, &step).await?;
@@ -396,8 +468,14 @@ impl Source {
             warn!(source = %self.name, feed, rejects, refused, odd, "a page has rows or fields that cannot be used");
         }
         let refused = step.rejects.len() + refused;
+        self.metrics.source_rejected(&self.name, u64::try_from(refused).unwrap_or(u64::MAX));
         let page = Noticed::Page { source: self.name.clone(), items: step.rows, refused };
         self.orders.send(Order::Noticed(page)).await.map_err(|_| Gone)
+    }
+
+    /// A request ended.
+    fn count(&self, failure: Option<&Failure>) {
+        self.metrics.source_asked(&self.name, failure.map_or(ANSWERED, |failure| failure.class.word()));
     }
 
     fn row(&self, table: Table, id: &str, body: Option<Vec<u8>>) -> Row {
@@ -420,6 +498,7 @@ impl Source {
         let answer = self.fetch(tools, planner, &request).await;
         let read = answer.and_then(|answer| tools.platform.read_tokens(&answer, theirs));
         let elapsed = self.time.read().elapsed;
+        self.count(read.as_ref().err());
         match read {
             Ok(mut tokens) => {
                 tokens.refresh = tokens.refresh.or_else(|| tools.tokens.refresh.clone());
@@ -464,44 +543,53 @@ impl Source {
                 None if was.is_some() => info!(source = %self.name, "a source can be read again"),
                 None => {}
             }
-            self.notice("source.blind", blind).await?;
+            self.notice("source.blind", blind, Edge::Firing).await?;
         }
         if was.map(|was| was.1) != Some(is.1) {
-            self.notice("source.skew", skewed).await?;
+            self.notice("source.skew", skewed, Edge::Firing).await?;
         }
         Ok(())
     }
 
-    async fn notice(&self, family: &'static str, text: Option<String>) -> Result<(), Gone> {
-        let noticed = Noticed::Source { family, source: self.name.clone(), text };
+    /// Tells before the authorisation ends. The merchant may have given another: then its tokens are in the file.
+    async fn warn(&mut self, tools: &mut Tools, planner: &mut Planner) -> Result<(), Gone> {
+        let Reading { wall, elapsed } = self.time.read();
+        if self.looked.is_some_and(|at| elapsed.less(at) < LATER) {
+            return Ok(());
+        }
+        self.looked = Some(elapsed);
+        let about = |tools: &Tools| {
+            let renewable = tools.platform.renew(&tools.tokens, wall).is_some();
+            authorisation::told(&self.name, authorisation::ends(&tools.tokens, renewable), wall)
+        };
+        let mut told = about(tools);
+        if told.is_some()
+            && let Some(found) = self.found(&tools.tokens).await
+        {
+            planner.renewed(found.access_until, elapsed);
+            tools.tokens = found;
+            info!(source = %self.name, "other tokens were found");
+            told = about(tools);
+        }
+        let is = told.as_ref().map(|(edge, _)| *edge);
+        if self.warned.replace(is) == Some(is) {
+            return Ok(());
+        }
+        let (edge, text) = match told {
+            Some((edge, text)) => {
+                warn!(reason = %text, "an authorisation ends");
+                (edge, Some(text))
+            }
+            None => (Edge::Firing, None),
+        };
+        self.notice("source.authorise", text, edge).await
+    }
+
+    async fn notice(&self, family: &'static str, text: Option<String>, edge: Edge) -> Result<(), Gone> {
+        let noticed = Noticed::Source { family, source: self.name.clone(), text, edge };
         self.orders.send(Order::Noticed(noticed)).await.map_err(|_| Gone)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use super::*;
-    use crate::sources::pinduoduo::PinduoduoConfig;
-
-    /// Shops of one app share one budget, the least of what they allow.
-    #[test]
-    fn sources_of_one_app_share_its_budget() {
-        let source = |client: &str, rate: u32| SourceConfig {
-            app_per_minute: NonZeroU32::new(rate).unwrap(),
-            pinduoduo: Some(PinduoduoConfig { client_id: client.to_owned(), ..PinduoduoConfig::default() }),
-            ..SourceConfig::default()
-        };
-        let sources = [("a", source("x", 60)), ("b", source("x", 30)), ("c", source("y", 600))];
-        let sources: BTreeMap<String, SourceConfig> =
-            sources.into_iter().map(|(name, source)| (name.to_owned(), source)).collect();
-        let apps = budgets(&sources);
-        assert_eq!(apps.len(), 2);
-        let taken = |name: &str| {
-            let mut pace = apps[&sources[name].app()].lock().unwrap();
-            (0..100).filter(|_| pace.take(Span::from_secs(10)).is_ok()).count()
-        };
-        assert_eq!((taken("a"), taken("b"), taken("c")), (3, 0, 60));
-    }
-}
+mod tests;

@@ -96,7 +96,6 @@ impl Publish {
             channels: setup.channels.keys().cloned().collect(),
             families: setup.rules.keys().cloned().collect(),
             teams: setup.roster.teams.keys().cloned().collect(),
-            sources: Default::default(),
         });
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
 
+use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +17,13 @@ use crate::sources::json::config::HttpConfig;
 use crate::sources::pinduoduo::PinduoduoConfig;
 use crate::sources::platform::Platform;
 use crate::sources::poll::cadence::Cadence;
+use crate::sources::poll::cron::Schedule;
 use crate::sources::row::Origin;
 use crate::sources::taobao::TaobaoConfig;
 use crate::wire::secret::{Pick, SecretFault};
+
+/// How often a source is asked that says nothing of it.
+const EVERY: Span = Span::from_secs(60);
 
 /// `[sources.NAME]`: a shop (店铺) whose orders and after-sales are read from its platform. It has exactly one section
 /// named after the platform, such as `[sources.flagship.pinduoduo]`. `NAME` is the `source` of its cases.
@@ -31,6 +36,10 @@ pub struct SourceConfig {
     pub shop: Option<String>,
     /// How often it is asked: 15s to 1h. Twice as often while a deadline is less than half an hour away.
     pub every: Span,
+    /// Instead of `every` and `quiet`, when it is asked, by the clocks of the desk's zone: minute, hour, day, month and
+    /// weekday, such as `*/2 9-20 * * *`. It is asked when the program begins too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
     /// Hours in China, from and up to, in which it is asked a third as often; the same hour twice for none.
     pub quiet: (u8, u8),
     /// How far back it is read when it is read for the first time: up to 90 days.
@@ -74,7 +83,8 @@ impl Default for SourceConfig {
         SourceConfig {
             enabled: true,
             shop: None,
-            every: Span::from_secs(60),
+            every: EVERY,
+            cron: None,
             quiet: (1, 7),
             look_back: Span::DAY.times(3),
             per_minute: NonZeroU32::MIN.saturating_add(299),
@@ -147,6 +157,15 @@ impl SourceConfig {
         ] {
             if span < least || span > most {
                 problems.within(key, |p| p.error(format!("found {span}, expected {least} to {most}")));
+            }
+        }
+        if let Some(cron) = &self.cron {
+            if self.every != EVERY {
+                problems.error("has every and cron, expected only one of them");
+            }
+            // Whatever the zone: what is no schedule in one is none in another.
+            if let Err(reason) = Schedule::parse(cron, TimeZone::UTC) {
+                problems.within("cron", |p| p.error(reason));
             }
         }
         if self.quiet.0 > 23 || self.quiet.1 > 24 {
@@ -227,9 +246,10 @@ impl SourceConfig {
         self.given().first().is_none_or(|(_, section)| section.needs_token())
     }
 
-    /// How often it is asked.
-    pub fn cadence(&self) -> Cadence {
-        Cadence { every: self.every, quiet: self.quiet }
+    /// How often it is asked; a schedule goes by the clocks of `zone`.
+    pub fn cadence(&self, zone: &TimeZone) -> Cadence {
+        let cron = self.cron.as_ref().and_then(|text| Schedule::parse(text, zone.clone()).ok());
+        Cadence { every: self.every, quiet: self.quiet, cron }
     }
 
     /// The app in whose name it is asked: sources of one app share a budget.
@@ -306,9 +326,19 @@ mod tests {
             ("look_back = \"91d\"\n", "a.look_back: found 2184h, expected 1m to 2160h"),
             ("quiet = [25, 7]\n", "a.quiet: found [25, 7], expected hours such as [1, 7]"),
             ("access_token_env = \"T\"\n", "a: has token_file and access_token, expected only one of them"),
+            (
+                "every = \"30s\"\ncron = \"*/2 9-20 * * *\"\n",
+                "a: has every and cron, expected only one of them",
+            ),
+            (
+                "cron = \"0 9 1 * *\"\n",
+                "a.cron: found `0 9 1 * *` (it is more than a week between two times), expected minute, hour, day, month \
+                 and weekday such as `*/2 9-20 * * *`",
+            ),
         ] {
             assert_eq!(problems(&source("a", lines)), [want], "{lines}");
         }
+        assert_eq!(problems(&source("a", "cron = \"*/2 9-20 * * *\"\n")), [""; 0]);
         let both = source("a", "") + &source("b", "");
         assert_eq!(problems(&both), ["b.token_file: is that of a too: one shop, one source, one file"]);
         assert_eq!(

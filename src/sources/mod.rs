@@ -2,8 +2,9 @@
 //!
 //! [`history`] reads recorded histories. Platforms are one file each: [`platform`] says what it offers, [`sign`] signs its
 //! requests, [`poll`] decides what is asked when, [`http`] asks, [`row`] and `loose` read what came. [`config`] is what
-//! people write of it, [`tokens`] what a shop is asked with.
+//! people write of it, [`tokens`] what a shop is asked with, [`authorisation`] how long that lasts.
 
+pub mod authorisation;
 pub mod config;
 pub mod douyin;
 pub mod form;

@@ -19,7 +19,7 @@ use crate::core::time::Span;
 /// The content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The sets that the configuration closes: which channels, families, teams and sources there are.
+/// The sets that the configuration closes: which channels, families and teams there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// The configured channels.
@@ -28,18 +28,18 @@ pub struct Known {
     pub families: BTreeSet<Arc<str>>,
     /// The teams.
     pub teams: BTreeSet<Arc<str>>,
-    /// The sources.
-    pub sources: BTreeSet<Arc<str>>,
 }
 
 /// The families that the system raises of itself.
-const OWN_FAMILIES: [&str; 11] = [
+const OWN_FAMILIES: [&str; 13] = [
     "channel.degraded",
     "channel.down",
     "config.rejected",
     "delivery.budget",
     "delivery.dead",
+    "source.authorise",
     "source.blind",
+    "source.malformed",
     "source.skew",
     "storm",
     "system.clock",
@@ -128,7 +128,7 @@ impl Refused {
 pub struct SourceState {
     /// It cannot be read (`source.blind`).
     pub blind: bool,
-    /// Since its last success.
+    /// Since it last answered in earnest.
     pub age: Span,
     /// Its clock minus ours, in ms (T4).
     pub skew_ms: i64,
@@ -168,8 +168,6 @@ pub struct Snapshot {
     pub roster_gap: Option<Span>,
     /// People on duty, by team and level.
     pub on_duty: BTreeMap<(Arc<str>, u8), u64>,
-    /// Sources.
-    pub sources: BTreeMap<Arc<str>, SourceState>,
     /// How late the last due timer was served.
     pub tick_lag: Span,
     /// Free bytes where the store lives, where that means something.
@@ -189,6 +187,8 @@ pub struct Snapshot {
 pub struct Metrics {
     registry: Registry,
     known: RwLock<Known>,
+    /// The sources that are polled, with the words that their requests can end in. Only these have series.
+    sources: Mutex<BTreeMap<String, &'static [&'static str]>>,
     /// A page is never made while gauges are half set.
     steady: Mutex<()>,
 
@@ -221,6 +221,8 @@ pub struct Metrics {
     source_blind: IntGaugeVec,
     source_age: GaugeVec,
     source_skew: GaugeVec,
+    source_requests: IntCounterVec,
+    source_rejects: IntCounterVec,
     tick: Histogram,
     tick_lag: Gauge,
     commit: Histogram,
@@ -386,6 +388,16 @@ impl Metrics {
             source_blind: m.wholes("source_blind", "1 while a source cannot be read.", &["source"])?,
             source_age: m.gauges("source_age_seconds", "Since the last success of a source.", &["source"])?,
             source_skew: m.gauges("source_skew_seconds", "The clock of a source minus ours.", &["source"])?,
+            source_requests: m.counters(
+                "source_requests_total",
+                "Requests to sources that ended, by what came back.",
+                &["source", "result"],
+            )?,
+            source_rejects: m.counters(
+                "source_rejects_total",
+                "Rows of a source that could not be used.",
+                &["source"],
+            )?,
             tick: m.time("tick_seconds", "How long turns of the decision loop took.", &WORK)?,
             tick_lag: m.gauge("tick_lag_seconds", "How late the last due timer was served.")?,
             commit: m.time("commit_seconds", "How long commits took.", &WORK)?,
@@ -412,6 +424,7 @@ impl Metrics {
             )?,
             registry: m.0,
             known: RwLock::new(Known::default()),
+            sources: Mutex::default(),
             steady: Mutex::new(()),
         };
         metrics.begin();
@@ -580,15 +593,6 @@ impl Metrics {
                 self.on_duty.with_label_values(&[&**team, &*level.to_string()]).set(people);
             }
         }
-        self.source_blind.reset();
-        self.source_age.reset();
-        self.source_skew.reset();
-        for source in &known.sources {
-            let state = now.sources.get(source).copied().unwrap_or_default();
-            self.source_blind.with_label_values(&[&**source]).set(i64::from(state.blind));
-            self.source_age.with_label_values(&[&**source]).set(seconds(state.age));
-            self.source_skew.with_label_values(&[&**source]).set(state.skew_ms as f64 / 1000.0);
-        }
         self.tick_lag.set(seconds(now.tick_lag));
         self.store_free.set(now.store_free_bytes.map_or(f64::INFINITY, |bytes| bytes as f64));
         self.store_size.set(now.store_size_bytes as f64);
@@ -626,6 +630,65 @@ impl Metrics {
     /// Something was turned away at the door.
     pub fn refused(&self, why: Refused) {
         self.http_refused.with_label_values(&[why.word()]).inc();
+    }
+
+    /// A source is polled from now on, if it was not: its series begin. Its requests end in one of `results`; those of
+    /// another word are counted as `other`.
+    pub fn source_begins(&self, source: &str, results: &'static [&'static str]) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.insert(source.to_owned(), results).is_some() {
+            return;
+        }
+        self.set_source(source, SourceState::default());
+        for result in results.iter().chain([&OTHER]) {
+            self.source_requests.with_label_values(&[source, *result]);
+        }
+        self.source_rejects.with_label_values(&[source]);
+    }
+
+    /// A source is polled no longer: its series go.
+    pub fn source_ends(&self, source: &str) {
+        let _steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(results) = sources.remove(source) else { return };
+        // What is not there need not be taken away.
+        drop(self.source_blind.remove_label_values(&[source]));
+        drop(self.source_age.remove_label_values(&[source]));
+        drop(self.source_skew.remove_label_values(&[source]));
+        drop(self.source_rejects.remove_label_values(&[source]));
+        for result in results.iter().chain([&OTHER]) {
+            drop(self.source_requests.remove_label_values(&[source, *result]));
+        }
+    }
+
+    /// How a source is that is polled.
+    pub fn source(&self, source: &str, state: SourceState) {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.contains_key(source) {
+            self.set_source(source, state);
+        }
+    }
+
+    fn set_source(&self, source: &str, state: SourceState) {
+        self.source_blind.with_label_values(&[source]).set(i64::from(state.blind));
+        self.source_age.with_label_values(&[source]).set(seconds(state.age));
+        self.source_skew.with_label_values(&[source]).set(state.skew_ms as f64 / 1000.0);
+    }
+
+    /// A request to a source ended so.
+    pub fn source_asked(&self, source: &str, result: &str) {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(results) = sources.get(source) else { return };
+        let result = results.iter().find(|known| **known == result).copied().unwrap_or(OTHER);
+        self.source_requests.with_label_values(&[source, result]).inc();
+    }
+
+    /// So many rows of a source could not be used.
+    pub fn source_rejected(&self, source: &str, count: u64) {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.contains_key(source) {
+            self.source_rejects.with_label_values(&[source]).inc_by(count);
+        }
     }
 
     /// The page that Prometheus reads, in [`CONTENT_TYPE`].

@@ -121,7 +121,7 @@ pub fn planner<P: Platform>(
     every: Span,
     now: Instant,
 ) -> Planner {
-    let cadence = Cadence { every, quiet: (0, 0) };
+    let cadence = Cadence { every, quiet: (0, 0), cron: None };
     let at = (now, now.since(START));
     let mut planner =
         Planner::new("sim".into(), adapter.feeds(), kept, Span::HOUR, cadence, per_minute(300), at);

@@ -79,7 +79,7 @@ impl Class {
     ];
 
     /// Its word in metrics, logs and messages.
-    pub fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Class::Throttled => "throttled",
             Class::Quota => "quota",

@@ -9,6 +9,7 @@
 pub mod breaker;
 pub mod cadence;
 mod class;
+pub mod cron;
 pub mod pace;
 pub mod plan;
 pub mod skew;

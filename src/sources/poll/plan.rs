@@ -127,6 +127,8 @@ pub struct Planner {
     failed: Option<Failure>,
     stuck: bool,
     good: Span,
+    /// When the first of the failures came that last.
+    failing: Option<Span>,
     renew: bool,
     renewed: Option<Span>,
     renew_before: Span,
@@ -173,6 +175,7 @@ impl Planner {
             failed: None,
             stuck: false,
             good: elapsed,
+            failing: None,
             renew: false,
             renewed: None,
             renew_before: REFRESH_BEFORE,
@@ -220,7 +223,7 @@ impl Planner {
         }
         let deadline = self.deadline(now);
         let round = self.cadence.wait(now, deadline);
-        let Some(call) = self.choose(theirs, elapsed, round) else {
+        let Some(call) = self.choose((now, theirs), elapsed, deadline) else {
             let due = self.lists.iter().map(|l| l.due.less(elapsed)).min().unwrap_or(round);
             return Next::Wait(due.max(Span::from_millis(100)));
         };
@@ -230,14 +233,19 @@ impl Planner {
         }
     }
 
-    fn choose(&mut self, theirs: Instant, elapsed: Span, round: Span) -> Option<Call> {
+    fn choose(
+        &mut self,
+        (now, theirs): (Instant, Instant),
+        elapsed: Span,
+        deadline: Option<Instant>,
+    ) -> Option<Call> {
         for list in self.lists.iter_mut().filter(|l| l.due <= elapsed) {
             if list.kept.wants.is_empty() && !list.kept.cursor.is_walking() {
                 if let Some(lost) = list.kept.cursor.open(&list.feed.rules, theirs) {
                     self.lost.push((list.feed.name.clone(), lost));
                 }
                 if !list.kept.cursor.is_walking() {
-                    list.due = elapsed + round.times(list.feed.rounds.into());
+                    list.due = elapsed + self.cadence.rounds(now, deadline, list.feed.rounds);
                 }
             }
         }
@@ -344,21 +352,19 @@ impl Planner {
     /// A window was walked: when the list is due again.
     fn settle(&mut self, feed: usize, now: Instant, elapsed: Span) {
         let deadline = self.deadline(now);
-        let round = self.cadence.wait(now, deadline);
         let theirs = self.skew.theirs(now);
         let Some(list) = self.lists.get_mut(feed) else { return };
         let rest = theirs.since(list.kept.cursor.through()).less(list.feed.rules.lag);
+        let wait = self.cadence.rounds(now, deadline, list.feed.rounds);
         // What is behind is caught up with at once, after those that are due.
-        list.due = match rest > round.times(list.feed.rounds.into()) + Span::from_secs(1) {
-            true => elapsed,
-            false => elapsed + round.times(list.feed.rounds.into()),
-        };
+        list.due = if rest > self.cadence.behind(wait) { elapsed } else { elapsed + wait };
     }
 
     /// The platform has answered in earnest.
     fn answered(&mut self, elapsed: Span) {
         self.breaker.fine();
         (self.tries, self.failed, self.stuck, self.good) = (0, None, false, elapsed);
+        self.failing = None;
     }
 
     /// A request failed. A case that cannot be asked for is left out in the end: its list goes on.
@@ -393,6 +399,7 @@ impl Planner {
             | Reaction::Merchant
             | Reaction::Operator => self.stick(elapsed, jitter),
         }
+        self.failing.get_or_insert(elapsed);
         self.failed = Some(failure);
     }
 
@@ -437,6 +444,7 @@ impl Planner {
             (self.renew, self.renewed) = (false, Some(elapsed));
             self.stick(elapsed, jitter);
         }
+        self.failing.get_or_insert(elapsed);
         self.failed = Some(failure);
     }
 
@@ -471,7 +479,9 @@ impl Planner {
     /// longer; at once where somebody has to act).
     pub fn blind(&self, elapsed: Span) -> Option<String> {
         let failure = self.failed.as_ref()?;
-        let late = elapsed.less(self.good) > self.cadence.every.times(3).max(Span::from_secs(60));
+        // Between two times of a schedule nobody asks: that was no trouble.
+        let since = self.failing.filter(|_| self.cadence.cron.is_some()).unwrap_or(self.good);
+        let late = elapsed.less(since) > self.cadence.every.times(3).max(Span::from_secs(60));
         (self.stuck || late).then(|| format!("{}:{} [{failure}]", self.source, failure.class.remedy()))
     }
 

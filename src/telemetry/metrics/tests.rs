@@ -5,12 +5,13 @@ fn known() -> Known {
         channels: ["ops-mail".into()].into(),
         families: ["ticket.reply".into()].into(),
         teams: ["after-sales".into()].into(),
-        sources: ["tmall".into()].into(),
     }
 }
 
 fn metrics() -> Metrics {
-    Metrics::new(known()).expect("every name is there once")
+    let metrics = Metrics::new(known()).expect("every name is there once");
+    metrics.source_begins("tmall", &["answered", "throttled"]);
+    metrics
 }
 
 /// The value of one series, as it stands on the page.
@@ -117,7 +118,6 @@ fn gauges_show_the_last_snapshot() {
         outbox_oldest: [(Class::P0, Span::from_millis(1500))].into(),
         breakers: [("ops-mail".into(), BreakerState::Open)].into(),
         on_duty: [(("after-sales".into(), 1), 4)].into(),
-        sources: [("tmall".into(), SourceState { blind: true, age: Span::MINUTE, skew_ms: -1500 })].into(),
         roster_gap: Some(Span::HOUR),
         config_revision: 7,
         ..Snapshot::default()
@@ -130,9 +130,6 @@ fn gauges_show_the_last_snapshot() {
         ("outbox_oldest_seconds{class=\"p0\"}", "1.5"),
         ("breaker_state{channel=\"ops-mail\"}", "2"),
         ("on_duty{level=\"1\",team=\"after-sales\"}", "4"),
-        ("source_blind{source=\"tmall\"}", "1"),
-        ("source_age_seconds{source=\"tmall\"}", "60"),
-        ("source_skew_seconds{source=\"tmall\"}", "-1.5"),
         ("roster_gap_seconds_ahead", "3600"),
         ("config_revision", "7"),
         ("config_last_reload_ok", "0"),
@@ -144,4 +141,41 @@ fn gauges_show_the_last_snapshot() {
     metrics.set(&now);
     assert_eq!(value(&metrics, "shiftbell_notices{state=\"open\"}").as_deref(), Some("0"));
     assert_eq!(value(&metrics, "shiftbell_roster_gap_seconds_ahead").as_deref(), Some("inf"));
+}
+
+/// The sources are those that are polled: what says something of another makes no series.
+#[test]
+fn a_source_has_series_while_it_is_polled() {
+    let metrics = metrics();
+    let of = |name: &str, more: &str| {
+        value(&metrics, &format!("shiftbell_source_{name}{{{more}source=\"tmall\"}}"))
+    };
+    let begun = ["blind", "age_seconds", "skew_seconds", "rejects_total"];
+    assert_eq!(begun.map(|name| of(name, "")), [(); 4].map(|()| Some("0".to_owned())), "from the first on");
+    let lines = metrics.text().expect("a page").lines().count();
+    metrics.source("tmall", SourceState { blind: true, age: Span::MINUTE, skew_ms: -1500 });
+    metrics.source_rejected("tmall", 3);
+    for result in ["answered", "throttled", "throttled", "made-up"] {
+        metrics.source_asked("tmall", result);
+    }
+    // A task that begins anew takes nothing away; a gauge is not set by other gauges.
+    metrics.source_begins("tmall", &["answered", "throttled"]);
+    metrics.set(&Snapshot::default());
+    metrics.know(known());
+    assert_eq!(begun.map(|name| of(name, "")), ["1", "60", "-1.5", "3"].map(|v| Some(v.to_owned())));
+    for (result, want) in [("answered", "1"), ("throttled", "2"), ("other", "1")] {
+        assert_eq!(of("requests_total", &format!("result=\"{result}\",")).as_deref(), Some(want), "{result}");
+    }
+    for name in ["never-begun", "other"] {
+        metrics.source(name, SourceState::default());
+        metrics.source_asked(name, "answered");
+        metrics.source_rejected(name, 1);
+    }
+    assert_eq!(metrics.text().expect("a page").lines().count(), lines, "no other series");
+    metrics.source_ends("tmall");
+    metrics.source("tmall", SourceState { blind: true, ..SourceState::default() });
+    metrics.source_asked("tmall", "answered");
+    metrics.source_rejected("tmall", 1);
+    let page = metrics.text().expect("a page");
+    assert!(!page.contains("tmall"), "{page}");
 }

@@ -114,7 +114,7 @@ enum Way {
 }
 
 fn planner(adapter: &Json, kept: BTreeMap<String, Kept>, tokens: &Tokens, now: Instant) -> Planner {
-    let cadence = Cadence { every: Span::from_secs(60), quiet: (0, 0) };
+    let cadence = Cadence { every: Span::from_secs(60), quiet: (0, 0), cron: None };
     let pace = Pace::new(NonZeroU32::new(600).unwrap());
     let at = (now, now.since(START));
     let mut planner = Planner::new("desk".into(), adapter.feeds(), kept, Span::HOUR, cadence, pace, at);

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use super::*;
 use crate::sources::platform::Item;
+use crate::sources::poll::cron::Schedule;
 use crate::sources::poll::{Facts, Rules, Walk};
 
 const START: Instant = Instant::from_secs(1_767_600_000);
@@ -37,7 +38,10 @@ impl Rig {
     }
 
     fn kept(feeds: &[Feed], kept: BTreeMap<String, Kept>) -> Rig {
-        let cadence = Cadence { every: Span::from_secs(60), quiet: (0, 0) };
+        Rig::by(feeds, kept, Cadence { every: Span::from_secs(60), quiet: (0, 0), cron: None })
+    }
+
+    fn by(feeds: &[Feed], kept: BTreeMap<String, Kept>, cadence: Cadence) -> Rig {
         let now = (START, Span::from_secs(1000));
         let planner = Planner::new("src".into(), feeds, kept, Span::from_minutes(10), cadence, pace(), now);
         Rig { planner, app: pace(), s: 0 }
@@ -315,4 +319,52 @@ fn what_is_kept_reads_back() {
     let kept = Kept { cursor: Cursor::new(START), wants: vec![want] };
     let text = serde_json::to_string(&kept).unwrap();
     assert_eq!(serde_json::from_str::<Kept>(&text).unwrap(), kept, "{text}");
+}
+
+/// 16:00 in Shanghai is where it begins: it is asked at once, then when the schedule says, and the night is no blindness.
+#[test]
+fn a_schedule_says_when_the_rounds_are() {
+    let zone = jiff::tz::TimeZone::get("Asia/Shanghai").unwrap();
+    let cron = Some(Schedule::parse("*/20 9-16 * * *", zone).unwrap());
+    let cadence = Cadence { every: Span::from_secs(60), quiet: (0, 0), cron };
+    let mut rig = Rig::by(&[feed("orders", 1, 1), feed("seldom", 2, 2)], BTreeMap::new(), cadence);
+    let mut rounds = Vec::new();
+    while rig.s < 18 * 3600 {
+        match rig.next() {
+            Next::Ask(call) => {
+                rounds.push((rig.s / 60, rig.name(&call)));
+                rig.answers(&call, Vec::new());
+            }
+            Next::Wait(span) => rig.s += (span.as_millis() + 999) / 1000,
+            Next::Renew => panic!("there is no token"),
+        }
+    }
+    // The night is caught up with window by window, and no list waits for the next time until it is.
+    let at = |name: &str| {
+        let mut at: Vec<i64> = rounds.iter().filter(|(_, n)| n == name).map(|(at, _)| *at).collect();
+        at.dedup();
+        at
+    };
+    assert_eq!(at("orders"), [0, 20, 40, 1020, 1040, 1060]);
+    assert_eq!(at("seldom"), [0, 40, 1040]);
+
+    // Nine o'clock, two days on.
+    rig.s = 2460 * 60;
+    rig.fails(Class::Transient);
+    let blind = |rig: &Rig| rig.planner.blind(rig.now().1).is_some();
+    assert!(!blind(&rig), "one failure after a night is no blindness");
+    rig.s += 180;
+    rig.fails(Class::Transient);
+    assert!(!blind(&rig));
+    rig.s += 1;
+    assert!(blind(&rig), "three minutes of them are");
+    let call = loop {
+        match rig.next() {
+            Next::Ask(call) => break call,
+            Next::Wait(span) => rig.s += span.as_secs() + 1,
+            Next::Renew => panic!("there is no token"),
+        }
+    };
+    rig.answers(&call, Vec::new());
+    assert!(!blind(&rig));
 }
