@@ -1,5 +1,6 @@
 //! Bad input against the real program: each is refused with a reason, and nothing else waits for it (I32, I42, S38).
 
+mod sources;
 pub(crate) mod world;
 
 use std::sync::Arc;

@@ -44,6 +44,11 @@ pub(crate) struct World {
 pub(crate) struct Program(Child);
 
 impl Program {
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Stops it in good order.
     pub(crate) fn stop(mut self) {
         let pid = self.0.id().to_string();
