@@ -333,7 +333,7 @@ fn bury(n: usize) -> u16 {
 
 fn haunt(way: usize, mut stream: TcpStream) -> std::io::Result<()> {
     let mut part = [0; 16 << 10];
-    stream.read(&mut part)?;
+    let _ = stream.read(&mut part)?;
     let page = "<html><body>502 Bad Gateway</body></html>";
     let html = |status: &str, more: &str| {
         format!(

@@ -1,7 +1,6 @@
 //! Rounds by a cron expression: read by the parser of the scheduler of coarse jobs, in the zone of the desk. What comes next
 //! is a function of the time.
 
-use chrono::DateTime;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
@@ -62,7 +61,9 @@ impl Schedule {
         let local = now.to_timestamp().to_zoned(self.zone.clone()).datetime();
         // What the clocks show, as if it were UTC: the parser needs to know of no zone.
         let shown = local.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second();
-        let next = self.cron.find_next_occurrence(&DateTime::from_timestamp(shown, 0)?, false).ok()?;
+        #[expect(clippy::disallowed_types, reason = "the parser's own: it does not leave this line")]
+        let shown = chrono::DateTime::from_timestamp(shown, 0)?;
+        let next = self.cron.find_next_occurrence(&shown, false).ok()?;
         let next = Timestamp::from_second(next.timestamp()).ok()?.to_zoned(TimeZone::UTC).datetime();
         let at = |zoned: jiff::Zoned| Instant::from_timestamp(zoned.timestamp());
         let first = at(self.zone.to_ambiguous_zoned(next).compatible().ok()?);

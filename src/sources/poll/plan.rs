@@ -241,6 +241,9 @@ impl Planner {
     ) -> Option<Call> {
         for list in self.lists.iter_mut().filter(|l| l.due <= elapsed) {
             if list.kept.wants.is_empty() && !list.kept.cursor.is_walking() {
+                if self.skew.is_known() {
+                    list.kept.cursor.hold_back(&list.feed.rules, theirs);
+                }
                 if let Some(lost) = list.kept.cursor.open(&list.feed.rules, theirs) {
                     self.lost.push((list.feed.name.clone(), lost));
                 }

@@ -31,9 +31,14 @@ impl Skew {
         self.seen.push_back(said.as_millis().saturating_add(HALF).saturating_sub(now.as_millis()));
     }
 
+    /// Whether enough answers have said what time it is.
+    pub fn is_known(&self) -> bool {
+        self.seen.len() >= ENOUGH
+    }
+
     /// Their clock minus ours, in ms; 0 until that is known. Less than a second is nothing.
     pub fn millis(&self) -> i64 {
-        if self.seen.len() < ENOUGH {
+        if !self.is_known() {
             return 0;
         }
         let mut sorted: Vec<i64> = self.seen.iter().copied().collect();

@@ -167,6 +167,13 @@ impl Cursor {
         self.window.is_some()
     }
 
+    /// Their time is known to be no later than `now`: what was read with a later one in mind has not happened yet there.
+    pub fn hold_back(&mut self, rules: &Rules, now: Instant) {
+        if self.window.is_none() {
+            self.through = self.through.min(now - rules.lag);
+        }
+    }
+
     /// Opens the next window, if there is something to read at `now` and none is open. Answers how much time can no
     /// longer be read, where the list was not read for longer than it remembers.
     pub fn open(&mut self, rules: &Rules, now: Instant) -> Option<Span> {
