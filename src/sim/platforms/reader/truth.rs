@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::model::{Observation, Value as Attribute};
 use crate::core::time::{Instant, Span};
-use crate::sim::platforms::shop::{AfterSale, Order, Turn};
+use crate::sim::platforms::shop::{AfterSale, Order, Stage, Turn};
 
 /// A turn of the merchant that lasted longer must have been seen: an outage, its breaker, and what is shown late.
 const LONG: Span = Span::from_minutes(50);
@@ -18,6 +18,8 @@ pub struct Truth {
     pub exact: Vec<(&'static str, Option<Instant>)>,
     /// Marks that are those of the first look at a state: there if this is, and never earlier.
     pub seen: Vec<(&'static str, Option<Instant>)>,
+    /// The same of a state that nothing shows any more: it may have been over before anybody looked.
+    pub glimpsed: Vec<(&'static str, Option<Instant>)>,
     /// Marks that may be there or not, and say only this.
     pub may: Vec<(&'static str, Option<Instant>)>,
     /// Times in which the merchant had to act: what `handle_by` says.
@@ -40,10 +42,18 @@ pub fn plain_order(order: &Order) -> Truth {
 
 /// What is true of an after-sale on every platform.
 pub fn plain_aftersale(case: &AfterSale) -> Truth {
+    // What was withdrawn soon after it was refused is a withdrawn one like any other.
+    let short = case.reviewed.is_some_and(|at| case.updated.since(at) <= LONG);
+    let reviewed = vec![("return_reviewed", case.reviewed)];
+    let (seen, glimpsed) = match case.stage == Stage::Withdrawn && short {
+        true => (Vec::new(), reviewed),
+        false => (reviewed, Vec::new()),
+    };
     Truth {
         status: case.stage.word(),
         exact: vec![("return_requested", Some(case.created))],
-        seen: vec![("return_reviewed", case.reviewed)],
+        seen,
+        glimpsed,
         turns: case.turns.clone(),
         ..Truth::default()
     }
@@ -100,6 +110,11 @@ impl Truth {
             let known = case.mark(name);
             if known.is_some() != at.is_some() || known < *at {
                 wrong.push(format!("{name} was seen {known:?}, and was {at:?}"));
+            }
+        }
+        for (name, at) in &self.glimpsed {
+            if case.mark(name).is_some_and(|known| Some(known) < *at) {
+                wrong.push(format!("{name} was seen {:?}, and was {at:?}", case.mark(name)));
             }
         }
         for (name, at) in &self.may {
