@@ -4,7 +4,7 @@
 //! covers enough of them becomes the cause of a parent incident; what shares it is folded, now and later. Children keep
 //! their own levels and timers, only their sending is folded.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,9 @@ pub(super) struct Storm {
     /// Who was told of break-outs when.
     #[serde(default)]
     break_outs: BTreeMap<PersonId, VecDeque<Instant>>,
+    /// Of whom they are at this instant: several steps of one incident at once are one.
+    #[serde(skip)]
+    counted: (Option<Instant>, BTreeSet<(Id, PersonId)>),
 }
 
 /// The value of a dimension, of a joined one (`carrier+lane`), or of the team.
@@ -235,6 +238,7 @@ impl Alerting {
             breached: 0,
             over: false,
             break_outs: BTreeMap::new(),
+            counted: (None, BTreeSet::new()),
         };
         let children: Vec<Id> = self
             .incidents
@@ -381,27 +385,50 @@ impl Alerting {
         self.close_system(parent);
     }
 
-    /// How long a break-out of a storm waits for others: the first ones of a person do not (R26).
-    pub(super) fn break_out_wait(&mut self, incident: Id, person: &PersonId) -> Span {
-        let Some(found) = self.incidents.get(&incident).filter(|i| i.folded.is_none()) else {
-            return Span::ZERO;
-        };
+    /// How long a break-out, as a notice planned then tells of it, waits by another lane of somebody whose message waits
+    /// for `left`: with others by all lanes or by none.
+    pub(super) fn break_out_left(
+        &self,
+        incident: Id,
+        person: &PersonId,
+        left: Span,
+        planned_at: Instant,
+    ) -> Option<Span> {
+        let found = self.incidents.get(&incident).filter(|i| i.folded.is_none())?;
+        let storm = self.outbox.storms.values().find(|storm| storm.takes(found))?;
+        let now = planned_at == self.now && storm.counted.0 == Some(self.now);
+        let alone = storm.counted.1.contains(&(incident, person.clone()));
+        let left = if now && !alone { left.max(Span::MINUTE) } else { left };
+        Some(left).filter(|left| *left > self.setup.config.group.wait.p0)
+    }
+
+    /// How long a break-out of a storm waits for others; `None` for what is none. The first ones of a person wait no
+    /// longer than the most urgent do (R26, I26), the others a minute.
+    pub(super) fn break_out_wait(&mut self, incident: Id, person: &PersonId) -> Option<Span> {
         if self.outbox.storms.is_empty() {
-            return Span::ZERO;
+            return None;
         }
+        let found = self.incidents.get(&incident).filter(|i| i.folded.is_none())?;
         let now = self.now;
-        let Some(storm) = self.outbox.storms.values_mut().find(|s| s.takes(found)) else { return Span::ZERO };
+        let storm = self.outbox.storms.values_mut().find(|s| s.takes(found))?;
         let told = storm.break_outs.entry(person.clone()).or_default();
         while told.front().is_some_and(|at| *at + BREAK_OUT_WINDOW <= now) {
             told.pop_front();
         }
+        if storm.counted.0.replace(now) != Some(now) {
+            storm.counted.1.clear();
+        }
+        if storm.counted.1.contains(&(incident, person.clone())) {
+            return Some(self.setup.config.group.wait.p0);
+        }
         if told.len() < BREAK_OUTS {
+            storm.counted.1.insert((incident, person.clone()));
             told.push_back(now);
             let key = Alerting::storm_key(storm.parent);
             self.touch(Table::Alerting, key);
-            return Span::ZERO;
+            return Some(self.setup.config.group.wait.p0);
         }
-        Span::MINUTE
+        Some(Span::MINUTE)
     }
 
     /// What the text of a storm says, besides its children.
@@ -488,6 +515,7 @@ mod tests {
             breached: 0,
             over: false,
             break_outs: BTreeMap::new(),
+            counted: (None, BTreeSet::new()),
         }
     }
 

@@ -144,15 +144,26 @@ impl Alerting {
             notice.started += 1;
             notice.fallback_at = None;
             let (first, purpose, class) = (notice.started == 1, notice.purpose, notice.priority);
+            let planned_at = notice.planned_at;
             let (incident, reached) = (notice.incident, notice.reached.clone());
             let nudge = notice.state == NoticeState::AcceptedFinal;
             let before = notice.started.checked_sub(2).and_then(|w| notice.waves.get(w as usize));
             let before = before.and_then(|w| w.first()).map(|r| r.class);
             let more = notice.waves.len() > notice.started as usize && !nudge;
+            let p0 = self.setup.config.group.wait.p0;
             self.touch(Table::Notice, id);
             let (mut joined, mut flowing, mut longest) = (None, false, Span::ZERO);
             let mut empty: Vec<(Recipient, Instant)> = Vec::new();
-            let mut behind: Option<(PersonId, Span)> = None;
+            let mut behind: BTreeMap<PersonId, Option<Span>> = BTreeMap::new();
+            // Who has a message of it already, and for how long that waits for others.
+            let mut known: BTreeMap<PersonId, Span> = BTreeMap::new();
+            let mine = self.outbox.of_notice.get(&id).into_iter().flatten();
+            for message in mine.filter_map(|m| self.messages.get(m)) {
+                let held = message.wake_at.filter(|_| message.state == MessageState::Held);
+                let left = held.map_or(Span::ZERO, |wake| wake.since(self.now));
+                let known = known.entry(message.to.person.clone()).or_default();
+                *known = left.max(*known);
+            }
             for to in wave {
                 let wanted =
                     if nudge { to.class == ChannelClass::Sms } else { !reached.contains(&to.person) };
@@ -160,15 +171,20 @@ impl Alerting {
                     continue;
                 }
                 let mut wait = group::wait(&self.setup.config.group, purpose, class, !first);
-                if first && Sort::of(purpose) == Sort::Work {
-                    // Whoever hears of it by two lanes hears of one break-out.
-                    let others = match &behind {
-                        Some((person, others)) if *person == to.person => *others,
-                        _ => self.break_out_wait(incident, &to.person),
+                let mut alone = false;
+                if Sort::of(purpose) == Sort::Work && purpose != Purpose::Digest {
+                    // Whoever hears of it by two lanes hears of one break-out, and by the second no sooner.
+                    let others = match (behind.get(&to.person), known.get(&to.person)) {
+                        (Some(others), _) => *others,
+                        (None, Some(left)) => self.break_out_left(incident, &to.person, *left, planned_at),
+                        (None, None) => self.break_out_wait(incident, &to.person),
                     };
-                    behind = Some((to.person.clone(), others));
-                    wait = wait.max(others);
-                    if !others.is_zero() {
+                    behind.insert(to.person.clone(), others);
+                    if let Some(others) = others.filter(|others| first || *others > p0) {
+                        wait = others;
+                    }
+                    alone = others.is_some_and(|others| others <= p0);
+                    if others.is_some_and(|others| others > p0) {
                         self.stands_out(id);
                     }
                 }
@@ -176,7 +192,7 @@ impl Alerting {
                 flowing |= !shut;
                 joined.get_or_insert(to.class);
                 longest = longest.max(wait);
-                if let Some(until) = self.enlist(id, to.clone(), wait) {
+                if let Some(until) = self.enlist(id, to.clone(), wait, alone) {
                     empty.push((to, until));
                 }
             }
@@ -232,13 +248,16 @@ impl Alerting {
         usize::from(self.setup.config.group.most)
     }
 
-    /// A notice joins a message to this recipient, or gets its own. Answers until when the message that it joined waits
-    /// for a token, if it does.
-    fn enlist(&mut self, id: Id, to: Recipient, wait: Span) -> Option<Instant> {
+    /// A notice joins a message to this recipient, or gets its own. One that goes `alone` joins none that waits for others
+    /// of its class. Answers until when the message that it joined waits for a token, if it does.
+    fn enlist(&mut self, id: Id, to: Recipient, wait: Span, alone: bool) -> Option<Instant> {
         let notice = self.notices.get(&id)?;
         let (sort, incident) = (Sort::of(notice.purpose), notice.incident);
         let at = self.now + wait;
-        let key = self.key_for(notice, &to);
+        let mut key = self.key_for(notice, &to);
+        if alone {
+            key.class = Class::P0;
+        }
         // A message that waits for the same person on the same lane: an SMS or a call serves everything.
         let waiting = if serves_all(to.class) { self.waiting_for(&to, sort) } else { None };
         let open = self
