@@ -89,6 +89,12 @@ impl Queue {
         if let Some(at) = place.ages_at {
             self.aging.remove(&(at, message));
         }
+        if let Some(lane) = self.lanes.get(&place.address) {
+            // A lane waits because of its first: the next may say otherwise, and its plan goes by what the lane says.
+            if lane.first() == Some(&place.rank) && lane.len() > 1 {
+                self.unblock(place.address);
+            }
+        }
         self.unhead(place.address);
         if let Some(lane) = self.lanes.get_mut(&place.address) {
             lane.remove(&place.rank);
@@ -238,6 +244,19 @@ mod tests {
         assert_eq!(queue.first().map(|f| f.0.message), Some(id(2)));
         queue.pass(EVERY, at(60));
         assert_eq!(queue.first().map(|f| f.0.message), Some(id(1)));
+    }
+
+    #[test]
+    fn a_lane_that_waits_because_of_its_first_asks_again_without_it() {
+        let mut queue = Queue::default();
+        for n in 1..=3 {
+            queue.push(id(1), rank(n, Class::P2, i64::from(n)), at(0), EVERY, at(0));
+        }
+        queue.block(id(1), at(60));
+        queue.remove(id(2));
+        assert_eq!(queue.first(), None, "what stands behind changes nothing");
+        queue.remove(id(1));
+        assert_eq!(queue.first().map(|f| f.0.message), Some(id(3)));
     }
 
     #[test]
