@@ -96,6 +96,8 @@ pub struct Kept {
     awake: BTreeSet<Id>,
     /// Messages that are not over.
     alive: BTreeSet<Id>,
+    /// Incidents of which something was held back at some time: folded, silenced, or owed to nobody on shift.
+    pub kept_back: BTreeSet<Id>,
     /// The notices of an incident.
     pub of_incident: BTreeMap<Id, BTreeSet<Id>>,
     /// Notices that were planned, and settled, as the audit says: how often.
@@ -145,6 +147,9 @@ impl Kept {
                         true => self.awake.remove(&key),
                         false => self.awake.insert(key),
                     };
+                    if after.as_ref().is_some_and(|i| i.folded.is_some() || i.silenced.is_some() || i.owed) {
+                        self.kept_back.insert(key);
+                    }
                     let change = swap(&mut self.incidents, key, after);
                     commit.incidents.push(change);
                 }

@@ -1,9 +1,10 @@
 //! How often, how many, and in which order: I8, I28–I30.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::core::ids::Id;
-use crate::core::model::{ChannelClass, Class, DuplicateKey, Lane, OutcomeClass, Purpose};
+use crate::core::model::{ChannelClass, Class, DuplicateKey, Lane, Notice, OutcomeClass, Purpose};
 use crate::core::time::{Instant, Span};
 
 use crate::sim::trace::{Trace, What};
@@ -183,17 +184,32 @@ pub fn i29(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
     found
 }
 
-/// In one step a channel gets what is P0 first.
+/// In one step a channel gets what is P0 first. What an SMS or a call takes along as it leaves (§8.1) changes no order.
 pub fn i30(trace: &Trace, _: &[String]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut step: BTreeMap<String, Class> = BTreeMap::new();
+    let mut notices: BTreeMap<Id, Arc<Notice>> = BTreeMap::new();
+    let mut serves: BTreeMap<Id, Vec<Id>> = BTreeMap::new();
     for (n, event) in trace.events.iter().enumerate() {
         match &event.what {
-            What::Kept(_) => step.clear(),
+            What::Kept(commit) => {
+                step.clear();
+                notices.extend(commit.notices.iter().filter_map(|c| c.after.clone()).map(|n| (n.id, n)));
+                let messages = commit.messages.iter().filter_map(|c| c.after.as_ref());
+                serves.extend(messages.map(|m| (m.id, m.notices.clone())));
+            }
             What::Sent { claim, .. } => {
                 let channel = claim.to.lane.channel.to_string();
                 let gravest = step.entry(channel.clone()).or_insert(claim.priority);
-                if claim.priority == Class::P0 && *gravest != Class::P0 {
+                let served =
+                    serves.get(&claim.message).into_iter().flatten().filter_map(|id| notices.get(id));
+                let urgent: Vec<&Arc<Notice>> = served.filter(|n| n.priority == Class::P0).collect();
+                let own = |n: &&Arc<Notice>| {
+                    let mut started = n.waves.iter().take(n.started as usize).flatten();
+                    started.any(|to| to.lane == claim.to.lane)
+                };
+                let along = !urgent.is_empty() && !urgent.iter().any(own);
+                if claim.priority == Class::P0 && *gravest != Class::P0 && !along {
                     found.push((n, format!("{channel}: {} left before P0", gravest.word())));
                 }
                 *gravest = claim.priority.max(*gravest);

@@ -99,6 +99,7 @@ pub const TRACE: &[(&str, LookBack)] = &[
     ("I17", answers::i17),
     ("I21", people::i21),
     ("I24", storms::i24),
+    ("I26", storms::i26_told),
     ("I28", copies::i28),
     ("I29", copies::i29),
     ("I30", copies::i30),

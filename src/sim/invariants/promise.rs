@@ -24,15 +24,19 @@ pub fn i1(step: &Step<'_>) -> Vec<String> {
             let (id, silence) = (incident.id.short(), silence.short());
             found.push(format!("incident {id} is silenced by {silence}, which is over"));
         }
-        // Acked and snoozed make its notices obsolete (§9.3): what was folded meanwhile needs none (I25).
-        let open = incident.status == Status::Open;
+        // What was folded or silenced until somebody took it or put it off has no notice, and needs none (§9.3, I25).
+        let open = match incident.status {
+            Status::Open => true,
+            Status::Acked | Status::Snoozed => !step.kept.kept_back.contains(&incident.id),
+            Status::Resolved => false,
+        };
         if !open || incident.level == 0 || kept_back(incident) || incident.storm.is_some() {
             continue;
         }
-        let told = step
-            .kept
-            .notices_of(incident.id)
-            .any(|n| n.episode == incident.episode && n.level >= incident.level);
+        // Who takes it in the step in which its level rises has heard of the level before.
+        let level = if incident.status == Status::Open { incident.level } else { 1 };
+        let told =
+            step.kept.notices_of(incident.id).any(|n| n.episode == incident.episode && n.level >= level);
         if !told && !step.kept.alarmed.contains(&incident.id.to_string()) {
             found.push(format!(
                 "incident {} of {} is {} at level {} and nobody was told",

@@ -146,6 +146,8 @@ fn audit(kind: &str, id: Id, change: &str) -> AuditRecord {
 #[test]
 fn i1_an_incident_of_which_nobody_was_told() {
     tells(rest("I1"), |_| (), |s| s.incident.level = s.notice.level + 1);
+    let acked = |s: &mut Sample| s.incident.status = Status::Acked;
+    tells(rest("I1"), acked, |s| s.notice.level = 0);
 }
 
 #[test]
@@ -500,6 +502,58 @@ fn i24_a_storm_that_talks_too_much() {
             }
         }
     });
+}
+
+#[test]
+fn i24_i26_break_outs_that_wait_and_too_many_of_them() {
+    let storm = crate::core::model::StormCause {
+        family: "ticket.reply".into(),
+        dimension: "team".into(),
+        value: "a".into(),
+    };
+    let sample = sample();
+    let change = |incident: Incident| Change { before: None, after: Some(Arc::new(incident)) };
+    let parent =
+        Incident { id: Id::from_bytes([1; 16]), team: "a".into(), storm: Some(storm), ..sample.incident };
+    // Break-outs of one storm to one person, one a second; the last one of them waits.
+    let told = |count: u8, waits: bool| {
+        let mut events = vec![
+            (What::Started { epoch: 1, down: Span::ZERO, setup: LEFT.setup.clone() }),
+            What::Kept(Arc::new(Commit { incidents: vec![change(parent.clone())], ..Commit::default() })),
+        ];
+        for n in 0..count {
+            let id = Id::from_bytes([10 + n; 16]);
+            let child =
+                Incident { id, family: "ticket.reply".into(), vip: true, storm: None, ..parent.clone() };
+            let notice = Notice { id, incident: id, purpose: Purpose::Level, ..sample.notice.clone() };
+            let held = waits && n + 1 == count;
+            let message = Message {
+                id,
+                notices: vec![id],
+                state: if held { MessageState::Held } else { MessageState::Ready },
+                wake_at: held.then_some(NOW + Span::HOUR),
+                ..sample.message.clone()
+            };
+            let commit = Commit {
+                incidents: vec![change(child)],
+                notices: vec![Change { before: None, after: Some(Arc::new(notice)) }],
+                messages: vec![Change { before: None, after: Some(Arc::new(message)) }],
+                ..Commit::default()
+            };
+            events.push(What::Kept(Arc::new(commit)));
+        }
+        let event = |(n, what): (usize, What)| {
+            let after = Span::from_secs(i64::try_from(n).expect("a few"));
+            Event { elapsed: after, at: NOW + after, what }
+        };
+        let trace = Trace { events: events.into_iter().enumerate().map(event).collect() };
+        ["I24", "I26"]
+            .map(|id| TRACE.iter().find(|(of, _)| *of == id).expect("a checker").1(&trace, &[]).len())
+    };
+    assert_eq!(told(10, false), [0, 0]);
+    assert_eq!(told(11, false), [1, 0], "the eleventh goes by itself");
+    assert_eq!(told(10, true), [0, 1], "the tenth waits");
+    assert_eq!(told(11, true), [0, 0], "the eleventh goes with others");
 }
 
 #[test]

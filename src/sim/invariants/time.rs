@@ -9,6 +9,7 @@ use crate::core::model::{
 use crate::core::time::{Instant, Span};
 
 use super::Step;
+use super::storms::breaks_out;
 use crate::sim::trace::{Trace, What};
 
 const LATE: Span = Span::from_secs(2);
@@ -22,8 +23,8 @@ pub fn i27(step: &Step<'_>) -> Vec<String> {
         let wait = step.kept.served(message).map(|notice| match notice.purpose {
             // A storm's first message waits for the rest of its page (§8.2) …
             Purpose::StormOpened => group.wait.p1,
-            // … and break-outs beyond the tenth, which say so, for one another.
-            _ if notice.remark.is_some() => Span::MINUTE,
+            // … and break-outs beyond the tenth for one another.
+            _ if notice.remark.is_some() && breaks_out(step, notice.incident) => Span::MINUTE,
             _ => group.wait.of(notice.priority),
         });
         let mut wait = wait.max().unwrap_or(Span::ZERO);
