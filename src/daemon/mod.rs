@@ -260,6 +260,7 @@ impl Daemon {
             store: store.clone(),
             orders: orders.clone(),
             time: time.clone(),
+            metrics: polled_metrics.clone(),
             key: trace_key,
             doors: doors.clone(),
         };

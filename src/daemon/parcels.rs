@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -25,7 +24,7 @@ use crate::core::time::{Instant, Span};
 use crate::daemon::hand_over::{Gone, hand_over};
 use crate::daemon::handle::Noticed;
 use crate::daemon::reload::Follower;
-use crate::daemon::supervise::blocking;
+use crate::daemon::supervise::{blocking, crew};
 use crate::daemon::time::{Reading, TimeSource};
 use crate::daemon::turn::Order;
 use crate::sources::CourierConfig;
@@ -35,7 +34,10 @@ use crate::sources::parcels::number::Carriers;
 use crate::sources::parcels::plan::{Call, Kept};
 use crate::sources::parcels::trace::Link;
 use crate::sources::parcels::{Courier, Next, Number, Planner, Pushed, Step, Trouble};
+use crate::sources::poll::Class;
 use crate::store::{RowQuery, Store, Stored};
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::SourceState;
 use crate::wire::http::ClientConfig;
 
 /// Rows of [`Table::Cursor`] and [`Table::Reject`] that are ours begin with this.
@@ -117,6 +119,8 @@ pub struct Parcels {
     pub orders: mpsc::Sender<Order>,
     /// Time.
     pub time: Arc<dyn TimeSource>,
+    /// Where it shows how the accounts are.
+    pub metrics: Arc<Metrics>,
     /// The key that pushes are signed with.
     pub key: InstallationKey,
     /// Where pushes go in.
@@ -150,41 +154,24 @@ impl Follower for ParcelsFollow {
 impl Parcels {
     /// Follows parcels until it is asked to stop.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut shown: BTreeSet<String> = BTreeSet::new();
         while !stop.is_cancelled() {
             let couriers = self.followed.borrow_and_update().clone();
-            let halt = stop.child_token();
-            let mut children = JoinSet::new();
-            let mut names = BTreeMap::new();
-            for (name, config) in couriers.iter().filter(|(_, config)| config.enabled) {
-                let account = self.account(name, config, &couriers);
-                let task = children.spawn(account.run(halt.clone()));
-                names.insert(task.id(), name.clone());
-            }
-            let changed = loop {
-                tokio::select! {
-                    () = stop.cancelled() => break false,
-                    changed = self.followed.changed() => break changed.is_ok(),
-                    Some(ended) = children.join_next_with_id() => {
-                        let Err(died) = ended else { continue };
-                        let Some(name) = names.remove(&died.id()) else { continue };
-                        error!(source = %name, "the task of a courier died; it begins anew");
-                        let Some(config) = couriers.get(&name) else { continue };
-                        let account = self.account(&name, config, &couriers);
-                        let (halt, time) = (halt.clone(), self.time.clone());
-                        let task = children.spawn(async move {
-                            tokio::select! {
-                                () = halt.cancelled() => return,
-                                () = time.sleep(LATER) => {}
-                            }
-                            account.run(halt).await;
-                        });
-                        names.insert(task.id(), name);
-                    }
-                }
-            };
-            halt.cancel();
+            let enabled = couriers.iter().filter(|(_, config)| config.enabled).map(|(name, _)| name.clone());
+            let before = std::mem::replace(&mut shown, enabled.collect());
+            before.difference(&shown).for_each(|gone| self.metrics.source_ends(gone));
+            shown.iter().for_each(|name| self.metrics.source_begins(name, Class::RESULTS));
+            let (mut followed, time) = (self.followed.clone(), self.time.clone());
+            let changed = crew(
+                "courier",
+                shown.iter().cloned(),
+                |name, halt| Some(self.account(name, couriers.get(name)?, &couriers).run(halt)),
+                async move { followed.changed().await.is_ok() },
+                &stop,
+                (&time, LATER),
+            );
+            let changed = changed.await;
             self.doors.shut();
-            while children.join_next().await.is_some() {}
             if changed {
                 info!("the couriers are configured anew");
             } else {
@@ -206,6 +193,7 @@ impl Parcels {
             orders: self.orders.clone(),
             time: self.time.clone(),
             doors: self.doors.clone(),
+            metrics: self.metrics.clone(),
             told: None,
             unknown: BTreeSet::new(),
             rows: (0, 0),
@@ -225,6 +213,7 @@ struct Account {
     orders: mpsc::Sender<Order>,
     time: Arc<dyn TimeSource>,
     doors: Doors,
+    metrics: Arc<Metrics>,
     /// Whether it was last told blind, once anything was: an earlier process may have left it open.
     told: Option<bool>,
     /// Words for carriers that nobody knows.
@@ -247,10 +236,13 @@ impl Account {
     }
 
     async fn work(&mut self) -> Result<(), Gone> {
+        let began = self.time.read().elapsed;
         let (courier, client) = loop {
             match self.tools().await {
                 Ok(tools) => break tools,
                 Err(reason) => {
+                    let age = self.time.read().elapsed.less(began);
+                    self.metrics.source(&self.name, SourceState { blind: true, age, skew_ms: 0 });
                     self.tell(Some(format!("{}:{reason}", self.name))).await?;
                     self.time.sleep(LATER).await;
                 }
@@ -310,6 +302,7 @@ impl Account {
                             Some(push) = pushed.recv() => self.take(&mut planner, push).await?,
                         }
                     };
+                    self.metrics.source_asked(&self.name, Class::result(answer.as_ref().err()));
                     let now = self.time.read().wall;
                     let step = answer.map_err(Trouble::from).and_then(|answer| match call {
                         Call::Query => {
@@ -322,7 +315,11 @@ impl Account {
                     self.answered(&mut planner, &number, call, step).await?;
                 }
             }
-            self.tell(planner.blind(self.time.read().elapsed)).await?;
+            let elapsed = self.time.read().elapsed;
+            let blind = planner.blind(elapsed);
+            let state = SourceState { blind: blind.is_some(), age: planner.age(elapsed), skew_ms: 0 };
+            self.metrics.source(&self.name, state);
+            self.tell(blind).await?;
         }
     }
 
@@ -381,8 +378,10 @@ impl Account {
             let (rejects, ahead) = (step.rejects.len(), step.ahead);
             warn!(source = %self.name, rejects, refused, ahead, "a trace has rows that cannot be used");
         }
+        let refused = step.rejects.len() + refused;
+        self.metrics.source_rejected(&self.name, u64::try_from(refused).unwrap_or(u64::MAX));
         self.rows.0 += step.rows;
-        self.rows.1 += step.rejects.len() + refused;
+        self.rows.1 += refused;
         planner.kept(step, is_answer, self.time.read().elapsed);
         if self.rows.0 >= ROWS_TOLD {
             let (items, refused) = std::mem::take(&mut self.rows);

@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -25,7 +24,7 @@ use crate::core::time::{Instant, Span};
 use crate::daemon::hand_over::{Gone, hand_over};
 use crate::daemon::handle::Noticed;
 use crate::daemon::reload::Follower;
-use crate::daemon::supervise::blocking;
+use crate::daemon::supervise::{blocking, crew};
 use crate::daemon::time::{Reading, TimeSource};
 use crate::daemon::turn::Order;
 use crate::sources::authorisation;
@@ -53,18 +52,6 @@ const WRITTEN: Span = Span::from_minutes(5);
 const LONGEST: Span = Span::from_secs(20);
 /// A platform's time is handed on as evidence so often at most (T2).
 const DATED: Span = Span::from_secs(60);
-
-/// What a request ends in, in metrics: an answer, or the class of what went wrong.
-const RESULTS: &[&str] = &{
-    let mut words = [ANSWERED; Class::ALL.len() + 1];
-    let mut place = 0;
-    while place < Class::ALL.len() {
-        words[place + 1] = Class::ALL[place].word();
-        place += 1;
-    }
-    words
-};
-const ANSWERED: &str = "answered";
 
 /// The sources that are configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,51 +117,27 @@ impl Polls {
         let mut shown: BTreeSet<String> = BTreeSet::new();
         while !stop.is_cancelled() {
             let Polled { sources, zone } = self.polled.borrow_and_update().clone();
-            let halt = stop.child_token();
             let apps = budgets(&sources);
-            let mut children = JoinSet::new();
-            let mut names = BTreeMap::new();
             let enabled = sources.iter().filter(|(_, config)| config.enabled).map(|(name, _)| name.clone());
             let before = std::mem::replace(&mut shown, enabled.collect());
             for gone in before.difference(&shown) {
                 self.metrics.source_ends(gone);
                 self.forget(gone).await;
             }
-            shown.iter().for_each(|name| self.metrics.source_begins(name, RESULTS));
-            for (name, config) in sources.iter().filter(|(_, config)| config.enabled) {
-                let Some(app) = apps.get(&config.app()).cloned() else { continue };
-                let source = self.source(name, config, &zone, app);
-                let task = children.spawn(source.run(halt.clone()));
-                names.insert(task.id(), name.clone());
-            }
-            let changed = loop {
-                tokio::select! {
-                    () = stop.cancelled() => break false,
-                    changed = self.polled.changed() => break changed.is_ok(),
-                    Some(ended) = children.join_next_with_id() => {
-                        let Err(died) = ended else { continue };
-                        let Some(name) = names.remove(&died.id()) else { continue };
-                        error!(source = %name, "the task of a source died; it begins anew");
-                        let (Some(config), Some(app)) =
-                            (sources.get(&name), sources.get(&name).and_then(|c| apps.get(&c.app())).cloned())
-                        else {
-                            continue;
-                        };
-                        let (source, halt, time) = (self.source(&name, config, &zone, app), halt.clone(), self.time.clone());
-                        let task = children.spawn(async move {
-                            tokio::select! {
-                                () = halt.cancelled() => return,
-                                () = time.sleep(LATER) => {}
-                            }
-                            source.run(halt).await;
-                        });
-                        names.insert(task.id(), name);
-                    }
-                }
-            };
-            halt.cancel();
-            while children.join_next().await.is_some() {}
-            if changed {
+            shown.iter().for_each(|name| self.metrics.source_begins(name, Class::RESULTS));
+            let (mut polled, time) = (self.polled.clone(), self.time.clone());
+            let changed = crew(
+                "source",
+                shown.iter().cloned(),
+                |name, halt| {
+                    let config = sources.get(name)?;
+                    Some(self.source(name, config, &zone, apps.get(&config.app()).cloned()?).run(halt))
+                },
+                async move { polled.changed().await.is_ok() },
+                &stop,
+                (&time, LATER),
+            );
+            if changed.await {
                 info!("the sources are configured anew");
             } else {
                 // Nobody is left to say something new.
@@ -475,7 +438,7 @@ impl Source {
 
     /// A request ended.
     fn count(&self, failure: Option<&Failure>) {
-        self.metrics.source_asked(&self.name, failure.map_or(ANSWERED, |failure| failure.class.word()));
+        self.metrics.source_asked(&self.name, Class::result(failure));
     }
 
     fn row(&self, table: Table, id: &str, body: Option<Vec<u8>>) -> Row {

@@ -3,10 +3,15 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::core::time::Span;
+use crate::daemon::time::TimeSource;
 
 /// The named tasks of a process.
 #[derive(Debug, Default)]
@@ -141,6 +146,48 @@ impl Supervisor {
     }
 }
 
+/// Keeps one task a name, until it is asked to stop, or `changed` says that others are to be kept: whether it did. One
+/// that dies begins anew after `again`; all are halted before it comes back.
+pub async fn crew<F: Future<Output = ()> + Send + 'static>(
+    what: &'static str,
+    names: impl IntoIterator<Item = String>,
+    begin: impl Fn(&str, CancellationToken) -> Option<F>,
+    changed: impl Future<Output = bool>,
+    stop: &CancellationToken,
+    (time, again): (&Arc<dyn TimeSource>, Span),
+) -> bool {
+    let halt = stop.child_token();
+    let (mut tasks, mut of) = (JoinSet::new(), HashMap::new());
+    for name in names {
+        let Some(work) = begin(&name, halt.clone()) else { continue };
+        of.insert(tasks.spawn(work).id(), name);
+    }
+    let mut changed = std::pin::pin!(changed);
+    let changed = loop {
+        tokio::select! {
+            () = stop.cancelled() => break false,
+            changed = &mut changed => break changed,
+            Some(ended) = tasks.join_next_with_id() => {
+                let Err(died) = ended else { continue };
+                let Some(name) = of.remove(&died.id()) else { continue };
+                error!(what, %name, "a task died; it begins anew");
+                let Some(work) = begin(&name, halt.clone()) else { continue };
+                let (halt, time) = (halt.clone(), time.clone());
+                let late = async move {
+                    tokio::select! {
+                        () = halt.cancelled() => {}
+                        () = time.sleep(again) => work.await,
+                    }
+                };
+                of.insert(tasks.spawn(late).id(), name);
+            }
+        }
+    };
+    halt.cancel();
+    while tasks.join_next().await.is_some() {}
+    changed
+}
+
 /// The task that did the work has died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the work died in the middle")]
@@ -158,9 +205,13 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::watch;
 
     use super::*;
+    use crate::daemon::time::SystemTime;
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -212,5 +263,41 @@ mod tests {
     async fn blocking_work_answers_or_has_died() {
         assert_eq!(blocking(|| 7).await, Ok(7));
         assert_eq!(blocking(|| -> u8 { panic!("on purpose") }).await, Err(Died));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_a_crew_that_dies_begins_anew_and_all_end_with_it() {
+        let (began, time) = (Arc::new(AtomicU32::new(0)), Arc::new(SystemTime) as Arc<dyn TimeSource>);
+        let (tell, told) = watch::channel(0);
+        let begin = |name: &str, halt: CancellationToken| {
+            let (began, shaky) = (began.clone(), name == "shaky");
+            let work = async move {
+                let count = began.fetch_add(1, Ordering::SeqCst) + 1;
+                assert!(!shaky || count > 4, "on purpose");
+                halt.cancelled().await;
+            };
+            (name != "absent").then_some(work)
+        };
+        let again = |changed: bool| {
+            let (names, time) = (["steady", "shaky", "absent"].map(str::to_owned), time.clone());
+            let (mut told, stop) = (told.clone(), CancellationToken::new());
+            async move {
+                let change = async move { told.wait_for(|n| changed && *n >= 5).await.is_ok() };
+                if !changed {
+                    stop.cancel();
+                }
+                crew("test", names, begin, change, &stop, (&time, Span::from_secs(60))).await
+            }
+        };
+        let watch = async {
+            // Two at first; the one that dies comes again each minute, until it stays.
+            while began.load(Ordering::SeqCst) < 5 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            tell.send(5).expect("it listens");
+        };
+        let (changed, ()) = tokio::join!(again(true), watch);
+        assert!(changed, "others are to be kept");
+        assert!(!again(false).await, "it was asked to stop");
     }
 }

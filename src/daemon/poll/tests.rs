@@ -109,7 +109,7 @@ async fn a_source_that_is_taken_out_is_forgotten() {
 }
 
 fn source(rig: &Rig, config: &SourceConfig) -> Source {
-    rig.metrics.source_begins("shop", RESULTS);
+    rig.metrics.source_begins("shop", Class::RESULTS);
     rig.polls.source("shop", config, &TimeZone::UTC, Arc::new(Mutex::new(Pace::new(NonZeroU32::MIN))))
 }
 

@@ -586,6 +586,11 @@ impl Planner {
         (self.stuck || late).then(|| format!("{}:{} [{failure}]", self.source, failure.class.remedy()))
     }
 
+    /// Since the last answer in earnest, while there is anything to ask for.
+    pub fn age(&self, elapsed: Span) -> Span {
+        if self.failed.is_some() { elapsed.less(self.good) } else { Span::ZERO }
+    }
+
     /// Puts a parcel where it belongs. What is reserved stays there.
     fn queue(&mut self, number: &Arc<Number>) {
         let Some(parcel) = self.parcels.get_mut(number) else { return };

@@ -4,6 +4,8 @@ use std::fmt;
 
 use crate::core::time::Span;
 
+const ANSWERED: &str = "answered";
+
 /// The classes of failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
@@ -59,6 +61,22 @@ pub enum Reaction {
 }
 
 impl Class {
+    /// What requests end in, in metrics: an answer, or the class of what went wrong.
+    pub const RESULTS: &[&str] = &{
+        let mut words = [ANSWERED; Class::ALL.len() + 1];
+        let mut place = 0;
+        while place < Class::ALL.len() {
+            words[place + 1] = Class::ALL[place].word();
+            place += 1;
+        }
+        words
+    };
+
+    /// What a request ended in.
+    pub fn result(failure: Option<&Failure>) -> &'static str {
+        failure.map_or(ANSWERED, |failure| failure.class.word())
+    }
+
     /// All of them.
     pub const ALL: [Class; 15] = [
         Class::Throttled,
