@@ -108,9 +108,18 @@ struct List {
     kept: Kept,
     /// When it is read next.
     due: Span,
+    /// The part of its first wait that is waited, in thousandths: sources that begin together are not asked in step.
+    part: Option<i64>,
     known: BTreeMap<String, Known>,
     /// How often in a row its first case could not be asked for, and since when.
     stumbles: Option<(u32, Span)>,
+}
+
+impl List {
+    /// How much of a wait is waited: a part of the first one.
+    fn share(&mut self, wait: Span) -> Span {
+        self.part.take().map_or(wait, |part| Span::from_millis(wait.as_millis().saturating_mul(part) / 1000))
+    }
 }
 
 /// Decides for one source. Spans are looks at the counter of elapsed time.
@@ -160,11 +169,14 @@ impl Planner {
         let lists = feeds.iter().map(|feed| {
             let fresh = || Kept { cursor: Cursor::new(now - look_back), wants: Vec::new() };
             let kept = kept.remove(&feed.name).unwrap_or_else(fresh);
-            List { feed: feed.clone(), kept, due: elapsed, known: BTreeMap::new(), stumbles: None }
+            let own = combine(hash64(source.as_bytes()), hash64(feed.name.as_bytes()));
+            let part = cadence.cron.is_none().then(|| i64::try_from((own >> 7) % 1000).unwrap_or(0) + 1);
+            List { feed: feed.clone(), kept, due: elapsed, part, known: BTreeMap::new(), stumbles: None }
         });
+        let lists = lists.collect();
         Planner {
             source,
-            lists: lists.collect(),
+            lists,
             cadence,
             pace,
             breaker: Breaker::default(),
@@ -248,7 +260,8 @@ impl Planner {
                     self.lost.push((list.feed.name.clone(), lost));
                 }
                 if !list.kept.cursor.is_walking() {
-                    list.due = elapsed + self.cadence.rounds(now, deadline, list.feed.rounds);
+                    let wait = self.cadence.rounds(now, deadline, list.feed.rounds);
+                    list.due = elapsed + list.share(wait);
                 }
             }
         }
@@ -360,7 +373,7 @@ impl Planner {
         let rest = theirs.since(list.kept.cursor.through()).less(list.feed.rules.lag);
         let wait = self.cadence.rounds(now, deadline, list.feed.rounds);
         // What is behind is caught up with at once, after those that are due.
-        list.due = if rest > self.cadence.behind(wait) { elapsed } else { elapsed + wait };
+        list.due = if rest > self.cadence.behind(wait) { elapsed } else { elapsed + list.share(wait) };
     }
 
     /// The platform has answered in earnest.
