@@ -5,20 +5,23 @@
 //! - one source, one task: nothing else asks with its tokens, so they are renewed once; a source that is dead delays none;
 //! - what a page says and how far its list was read are one commit (I7); a step that says nothing new is kept in memory
 //!   and written now and then: an older cursor reads the same again;
-//! - no answer, and no part of a request, reaches a log.
+//! - no answer, and no part of a request, reaches a log;
+//! - who rings soon is asked of the desk by one task for all sources; what is read again of a case is told like anything
+//!   else that is read, and no ring waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::config::Ready;
 use crate::core::alerting::Edge;
+use crate::core::engine::OpenCase;
 use crate::core::ids::Secret;
 use crate::core::model::{Row, Table};
 use crate::core::time::{Instant, Span};
@@ -32,6 +35,7 @@ use crate::sources::authorisation;
 use crate::sources::config::SourceConfig;
 use crate::sources::http::{Answer, Request, fetch, source_client};
 use crate::sources::platform::{Platform, Tokens};
+use crate::sources::poll::again::{AHEAD, Again, Part};
 use crate::sources::poll::cadence::Cadence;
 use crate::sources::poll::pace::Pace;
 use crate::sources::poll::{Call, Class, Failure, Kept, Next, Planner, Step, What};
@@ -51,6 +55,8 @@ const LATER: Span = Span::from_secs(60);
 const WRITTEN: Span = Span::from_minutes(5);
 /// Nobody sleeps longer without looking at what to tell.
 const LONGEST: Span = Span::from_secs(20);
+/// The desk is asked so often who rings soon.
+const LOOK: Span = Span::from_secs(20);
 /// A platform's time is handed on as evidence so often at most (T2).
 const DATED: Span = Span::from_secs(60);
 
@@ -79,6 +85,47 @@ impl Polled {
     /// Those of a configuration.
     pub fn of(ready: &Ready) -> Polled {
         Polled { sources: Arc::new(ready.settings.sources.clone()), zone: ready.shifts.zone().clone() }
+    }
+}
+
+/// Who rings soon, by their sources.
+type Soon = Arc<BTreeMap<String, Vec<OpenCase>>>;
+
+/// Asks the desk who rings soon, for all sources at once: so the desk looks once at what is due.
+struct Lookout {
+    sources: Arc<BTreeSet<String>>,
+    orders: mpsc::Sender<Order>,
+    time: Arc<dyn TimeSource>,
+    soon: Arc<watch::Sender<Soon>>,
+}
+
+impl Lookout {
+    async fn run(self, halt: CancellationToken) {
+        tokio::select! {
+            () = halt.cancelled() => {}
+            () = self.look() => halt.cancelled().await,
+        }
+    }
+
+    /// Until the desk is gone.
+    async fn look(&self) {
+        while !self.sources.is_empty() {
+            let (answer, arrive) = oneshot::channel();
+            let until = self.time.read().wall + AHEAD;
+            let order = Order::Ahead { sources: self.sources.clone(), until, answer };
+            if self.orders.send(order).await.is_err() {
+                return;
+            }
+            // A desk that is loaded again has not answered: it is asked again.
+            if let Ok(cases) = arrive.await {
+                let mut soon: BTreeMap<String, Vec<OpenCase>> = BTreeMap::new();
+                for case in cases {
+                    soon.entry(case.source.clone()).or_default().push(case);
+                }
+                self.soon.send_replace(Arc::new(soon));
+            }
+            self.time.sleep(LOOK).await;
+        }
     }
 }
 
@@ -141,9 +188,19 @@ impl Polls {
                 self.forget(gone).await;
             }
             shown.iter().for_each(|name| self.metrics.source_begins(name, RESULTS));
+            let soon = Arc::new(watch::channel(Soon::default()).0);
+            let again = sources.iter().filter(|(_, config)| config.enabled && config.read_again);
+            let again: Arc<BTreeSet<String>> = Arc::new(again.map(|(name, _)| name.clone()).collect());
+            let lookout = || Lookout {
+                sources: again.clone(),
+                orders: self.orders.clone(),
+                time: self.time.clone(),
+                soon: soon.clone(),
+            };
+            children.spawn(lookout().run(halt.clone()));
             for (name, config) in sources.iter().filter(|(_, config)| config.enabled) {
                 let Some(app) = apps.get(&config.app()).cloned() else { continue };
-                let source = self.source(name, config, &zone, app);
+                let source = self.source(name, config, &zone, app, soon.subscribe());
                 let task = children.spawn(source.run(halt.clone()));
                 names.insert(task.id(), name.clone());
             }
@@ -153,14 +210,19 @@ impl Polls {
                     changed = self.polled.changed() => break changed.is_ok(),
                     Some(ended) = children.join_next_with_id() => {
                         let Err(died) = ended else { continue };
-                        let Some(name) = names.remove(&died.id()) else { continue };
+                        let Some(name) = names.remove(&died.id()) else {
+                            error!("the task that asks who rings soon died; it begins anew");
+                            children.spawn(lookout().run(halt.clone()));
+                            continue;
+                        };
                         error!(source = %name, "the task of a source died; it begins anew");
                         let (Some(config), Some(app)) =
                             (sources.get(&name), sources.get(&name).and_then(|c| apps.get(&c.app())).cloned())
                         else {
                             continue;
                         };
-                        let (source, halt, time) = (self.source(&name, config, &zone, app), halt.clone(), self.time.clone());
+                        let source = self.source(&name, config, &zone, app, soon.subscribe());
+                        let (halt, time) = (halt.clone(), self.time.clone());
                         let task = children.spawn(async move {
                             tokio::select! {
                                 () = halt.cancelled() => return,
@@ -185,14 +247,21 @@ impl Polls {
 
     /// What was told of a source that is polled no longer is over.
     async fn forget(&self, name: &str) {
-        for family in ["source.authorise", "source.blind", "source.skew"] {
+        for family in ["source.authorise", "source.blind", "source.method", "source.skew"] {
             let noticed = Noticed::Source { family, source: name.into(), text: None, edge: Edge::Firing };
             // Without a desk nobody waits for it.
             drop(self.orders.send(Order::Noticed(noticed)).await);
         }
     }
 
-    fn source(&self, name: &str, config: &SourceConfig, zone: &TimeZone, app: Arc<Mutex<Pace>>) -> Source {
+    fn source(
+        &self,
+        name: &str,
+        config: &SourceConfig,
+        zone: &TimeZone,
+        app: Arc<Mutex<Pace>>,
+        soon: watch::Receiver<Soon>,
+    ) -> Source {
         Source {
             name: name.into(),
             config: config.clone(),
@@ -204,7 +273,9 @@ impl Polls {
             orders: self.orders.clone(),
             time: self.time.clone(),
             metrics: self.metrics.clone(),
+            soon,
             told: None,
+            refused: None,
             warned: None,
             looked: None,
             written: BTreeMap::new(),
@@ -236,6 +307,10 @@ struct Source {
     orders: mpsc::Sender<Order>,
     time: Arc<dyn TimeSource>,
     metrics: Arc<Metrics>,
+    /// Who rings soon.
+    soon: watch::Receiver<Soon>,
+    /// What was last told of methods that are refused.
+    refused: Option<Option<String>>,
     /// What was last told of blindness and skew, once anything was: an earlier process may have left them open.
     told: Option<(bool, bool)>,
     /// What was last told of the end of its authorisation, once anything was.
@@ -312,6 +387,7 @@ impl Source {
         planner.token_until(first_until(&tools, wall));
         info!(source = %self.name, lists = tools.platform.feeds().len(), "a source is polled");
         loop {
+            self.look_again(&tools, &mut planner).await?;
             let Reading { wall, elapsed } = self.time.read();
             let next =
                 planner.next(wall, elapsed, &mut self.app.lock().unwrap_or_else(PoisonError::into_inner));
@@ -323,7 +399,10 @@ impl Source {
                     if self.unsaved {
                         self.save(&tools.tokens).await;
                     }
-                    self.time.sleep(span.min(LONGEST)).await;
+                    tokio::select! {
+                        () = self.time.sleep(span.min(LONGEST)) => {}
+                        Ok(()) = self.soon.changed() => self.soon.mark_changed(),
+                    }
                 }
                 Next::Renew => self.renew(&mut tools, &mut planner).await,
                 Next::Ask(call) => self.ask(&tools, &mut planner, &call).await?,
@@ -337,8 +416,30 @@ impl Source {
             };
             self.metrics.source(&self.name, state);
             self.tell(blind, planner.skewed()).await?;
+            self.tell_refused(&tools, &planner).await?;
             self.warn(&mut tools, &mut planner).await?;
         }
+    }
+
+    /// What the desk says of the cases that are to be read again.
+    async fn look_again(&mut self, tools: &Tools, planner: &mut Planner) -> Result<(), Gone> {
+        if !self.config.read_again {
+            return Ok(());
+        }
+        let again = |case: &OpenCase| Again { rings: case.next, wants: tools.platform.looks(case) };
+        if self.soon.has_changed().unwrap_or(false) {
+            let soon = self.soon.borrow_and_update().clone();
+            planner.ahead(soon.get(&*self.name).into_iter().flatten().map(again).collect());
+        }
+        let Some(Part { from, most }) = planner.part(self.time.read().elapsed) else { return Ok(()) };
+        let (answer, arrive) = oneshot::channel();
+        let order = Order::Open { source: self.name.clone(), from, most, answer };
+        self.orders.send(order).await.map_err(|_| Gone)?;
+        // A desk that is loaded again has not answered: its cases may have other numbers.
+        let open = arrive.await.unwrap_or_default();
+        let cases = open.found.iter().map(again).collect();
+        planner.open(cases, (open.next, open.end), self.time.read().elapsed);
+        Ok(())
     }
 
     /// What the configuration describes.
@@ -418,13 +519,13 @@ impl Source {
                 Some(after) => platform.page_after(&feed, *ask, after, &tools.tokens, theirs),
                 None => platform.page(&feed, *ask, &tools.tokens, theirs),
             },
-            What::Case(want) => platform.detail(want, &tools.tokens, theirs),
+            What::Case(want) | What::Again(want, _) => platform.detail(want, &tools.tokens, theirs),
         };
         let answer = self.fetch(tools, planner, &request).await;
         let step = answer.and_then(|answer| {
             let page = match &call.what {
                 What::Page(ask) => platform.read_page(&feed, *ask, &answer)?,
-                What::Case(want) => platform.read_detail(want, &answer)?,
+                What::Case(want) | What::Again(want, _) => platform.read_detail(want, &answer)?,
             };
             planner.took(call, page)
         });
@@ -449,20 +550,24 @@ impl Source {
     async fn keep(&mut self, feed: &str, step: &Step) -> Result<(), Gone> {
         let elapsed = self.time.read().elapsed;
         let nothing = step.observations.is_empty() && step.rejects.is_empty();
-        let moved = step.kept.wants.is_empty() && !step.kept.cursor.is_walking();
+        let moved = step.kept.as_ref().is_none_or(|kept| kept.wants.is_empty() && !kept.cursor.is_walking());
         let lately = self.written.get(feed).is_some_and(|at| elapsed.less(*at) < WRITTEN);
-        if nothing && moved && lately {
+        if nothing && moved && (lately || step.kept.is_none()) {
             return Ok(());
         }
         let now = self.time.read().wall;
-        let mut rows = vec![self.row(Table::Cursor, feed, serde_json::to_vec(&step.kept).ok())];
+        let cursor =
+            step.kept.as_ref().map(|kept| self.row(Table::Cursor, feed, serde_json::to_vec(kept).ok()));
+        let mut rows: Vec<Row> = cursor.into_iter().collect();
         for reject in &step.rejects {
             let body = serde_json::json!({ "at": now, "reason": reject.reason, "digest": reject.digest });
             let id = format!("{feed}/{}", reject.digest);
             rows.push(self.row(Table::Reject, &id, Some(body.to_string().into_bytes())));
         }
         let refused = hand_over(&self.orders, &*self.time, step.observations.clone(), rows).await?;
-        self.written.insert(feed.to_owned(), elapsed);
+        if step.kept.is_some() {
+            self.written.insert(feed.to_owned(), elapsed);
+        }
         if !step.rejects.is_empty() || refused > 0 || !step.odd.is_empty() {
             let (rejects, odd) = (step.rejects.len(), step.odd.iter().copied().collect::<Vec<_>>().join(" "));
             warn!(source = %self.name, feed, rejects, refused, odd, "a page has rows or fields that cannot be used");
@@ -549,6 +654,30 @@ impl Source {
             self.notice("source.skew", skewed, Edge::Firing).await?;
         }
         Ok(())
+    }
+
+    /// Tells of methods that are refused while lists are read on.
+    async fn tell_refused(&mut self, tools: &Tools, planner: &Planner) -> Result<(), Gone> {
+        let methods: Vec<String> = planner
+            .refused()
+            .map(|(word, failure)| format!("{} [{failure}]", tools.platform.method(word)))
+            .collect();
+        let text = (!methods.is_empty()).then(|| {
+            let methods = methods.join("、");
+            format!(
+                "{}:应用不能调用 {methods},请在开放平台申请;列表照常读取 / the app may not call this: apply for it on the \
+                 platform; lists are read on",
+                self.name
+            )
+        });
+        if self.refused.as_ref() == Some(&text) {
+            return Ok(());
+        }
+        self.refused = Some(text.clone());
+        if let Some(text) = &text {
+            warn!(reason = %text, "a method of a source is refused");
+        }
+        self.notice("source.method", text, Edge::Prewarning).await
     }
 
     /// Tells before the authorisation ends. The merchant may have given another: then its tokens are in the file.

@@ -74,7 +74,14 @@ fn shop(secret: bool) -> SourceConfig {
 
 /// What was noticed of a source: the family, and how, if it is there.
 async fn noticed(orders: &mut mpsc::Receiver<Order>) -> (&'static str, Option<Edge>) {
-    match orders.recv().await {
+    let told = loop {
+        match orders.recv().await {
+            // Nobody answers: it is asked again.
+            Some(Order::Ahead { .. }) => {}
+            told => break told,
+        }
+    };
+    match told {
         Some(Order::Noticed(Noticed::Source { family, source, text, edge })) => {
             assert_eq!(&*source, "shop");
             (family, text.map(|_| edge))
@@ -97,7 +104,7 @@ async fn a_source_that_is_taken_out_is_forgotten() {
         assert_eq!(noticed(&mut orders).await, ("source.skew", None));
         assert!(shows(&metrics, "blind{source=\"shop\"} 1"));
         polled.send(Polled { sources: Arc::default(), zone: TimeZone::UTC }).unwrap();
-        for family in ["source.authorise", "source.blind", "source.skew"] {
+        for family in ["source.authorise", "source.blind", "source.method", "source.skew"] {
             assert_eq!(noticed(&mut orders).await, (family, None));
         }
         assert!(!metrics.text().unwrap().contains("shop"));
@@ -110,7 +117,8 @@ async fn a_source_that_is_taken_out_is_forgotten() {
 
 fn source(rig: &Rig, config: &SourceConfig) -> Source {
     rig.metrics.source_begins("shop", RESULTS);
-    rig.polls.source("shop", config, &TimeZone::UTC, Arc::new(Mutex::new(Pace::new(NonZeroU32::MIN))))
+    let soon = watch::channel(Soon::default()).1;
+    rig.polls.source("shop", config, &TimeZone::UTC, Arc::new(Mutex::new(Pace::new(NonZeroU32::MIN))), soon)
 }
 
 fn planner(feeds: &[Feed]) -> Planner {

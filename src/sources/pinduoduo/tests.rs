@@ -84,13 +84,15 @@ fn a_documented_after_sale_and_its_deadline_are_read() {
          shop=flagship order=260105-000000000000001 after_sales_status=2 dispute_refund_status=0 after_sales_type=2"
     );
     let want = item.want.clone().unwrap();
-    assert_eq!(want.ids, ["260105-000000000000001", "7000000001"]);
+    assert_eq!(want.ids, ["aftersale", "260105-000000000000001", "7000000001"]);
     let detail = shop().read_detail(&want, &answer(DETAIL)).unwrap();
     assert_eq!(
         told(&detail.items[0].observations[0]),
-        "aftersale 7000000001 2026-01-05T02:00:00Z handle_by=2026-01-07T02:00:00Z platform_joined=Bool(false)"
+        "aftersale 7000000001 2026-01-05T02:00:00Z handle_by=2026-01-07T02:00:00Z status=to_handle shop=flagship \
+         after_sales_status=2 platform_joined=Bool(false)"
     );
-    let other = Want { ids: vec!["260105-000000000000001".to_owned(), "8".to_owned()], ..want };
+    let other =
+        Want { ids: ["aftersale", "260105-000000000000001", "8"].map(str::to_owned).to_vec(), ..want };
     assert!(shop().read_detail(&other, &answer(DETAIL)).is_err(), "another case is not this one");
 }
 

@@ -159,11 +159,36 @@ fn a_deadline_that_is_missing_is_asked_for() {
             assert_eq!(again.items[0].want, None, "it is not asked for for ever");
         }
     }
-    let shipped =
-        json!({ "tid": 5, "status": "WAIT_BUYER_CONFIRM_GOODS", "modified": "2026-01-05 10:00:00" });
+}
+
+/// An order is read again by its own number; its trace only while it is under way, and where that is wanted.
+#[test]
+fn what_is_known_is_asked_for_again() {
     let tracing = with(TaobaoConfig { traces: true, ..TaobaoConfig::default() });
-    let asked = tracing.order(shipped.as_object().unwrap(), From::List).unwrap().want.unwrap();
-    assert_eq!(asked.ids, ["trace", "5"]);
+    let case = |kind: &str, status: &str, is_picked_up: bool| OpenCase {
+        kind: kind.to_owned(),
+        id: "5".to_owned(),
+        status: Some(status.to_owned()),
+        is_picked_up,
+        ..OpenCase::default()
+    };
+    for (shop, case, want) in [
+        (&tracing, case("order", "to_ship", false), &["trade"][..]),
+        (&tracing, case("order", "shipped", false), &["trade", "trace"]),
+        (&tracing, case("order", "shipped", true), &["trade"]),
+        (&shop(), case("order", "shipped", false), &["trade"]),
+        (&tracing, case("aftersale", "to_handle", false), &["refund"]),
+        (&tracing, case("parcel", "", false), &[]),
+    ] {
+        let wants = shop.looks(&case);
+        let words: Vec<&str> = wants.iter().map(Want::method).collect();
+        assert_eq!(words, want, "{case:?}");
+        assert!(wants.iter().all(|want| want.ids[1] == "5"));
+    }
+    let refused = |code: u32| answer(format!(r#"{{"error_response":{{"code":{code},"msg":"no"}}}}"#));
+    let trace = want("trace", "5");
+    assert_eq!(shop().read_detail(&trace, &refused(41)), Ok(Page::default()), "no trace is no failure");
+    assert_eq!(shop().read_detail(&trace, &refused(11)).unwrap_err().class, Class::Permission);
 }
 
 /// `platforms` 1.7, 2.4.
