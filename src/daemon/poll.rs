@@ -426,7 +426,11 @@ impl Source {
         if !self.config.read_again {
             return Ok(());
         }
-        let again = |case: &OpenCase| Again { rings: case.next, wants: tools.platform.looks(case) };
+        let again = |case: &OpenCase| Again {
+            rings: case.next,
+            changed: case.changed,
+            wants: tools.platform.looks(case),
+        };
         if self.soon.has_changed().unwrap_or(false) {
             let soon = self.soon.borrow_and_update().clone();
             planner.ahead(soon.get(&*self.name).into_iter().flatten().map(again).collect());
@@ -438,7 +442,8 @@ impl Source {
         // A desk that is loaded again has not answered: its cases may have other numbers.
         let open = arrive.await.unwrap_or_default();
         let cases = open.found.iter().map(again).collect();
-        planner.open(cases, (open.next, open.end), self.time.read().elapsed);
+        let Reading { wall, elapsed } = self.time.read();
+        planner.open(cases, (open.next, open.end), (wall, elapsed));
         Ok(())
     }
 

@@ -1,6 +1,9 @@
 //! What all platforms' files share when they read the rows of an answer: each becomes a case or is counted; nothing that
 //! cannot be read takes another thing with it.
 
+#[cfg(test)]
+pub mod told;
+
 use reqwest::Url;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};

@@ -20,6 +20,8 @@ pub struct OpenCase {
     pub id: String,
     /// Its next threshold.
     pub next: Option<Instant>,
+    /// The newest instant that is known of it.
+    pub changed: Instant,
     /// Since when its status has been what it is: what is read of it now says no less.
     pub since: Instant,
     /// Its status, in the program's words.
@@ -113,6 +115,7 @@ impl Engine {
             kind: self.symbols.name(case.kind).to_string(),
             id: timeline.id().to_owned(),
             next: (case.wake != Instant::MAX).then_some(case.wake),
+            changed: timeline.entries().rfind(|e| e.at <= self.now).map_or(timeline.first_seen(), |e| e.at),
             since: status.as_ref().map_or(timeline.first_seen(), |(_, at)| *at),
             status: status.map(|(text, _)| text),
             order: text(names.order),
@@ -125,4 +128,74 @@ impl Engine {
 
 fn is_open(case: &Case) -> bool {
     case.cycles.iter().any(|m| m.told.is_some_and(State::is_open))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::engine::examples::{at, engine, observation};
+    use crate::core::time::Span;
+
+    const POLICY: &str = "[[clock]]\nname = \"reply\"\non = \"ticket\"\nstart = \"asked\"\nstop = \"answered\"\n\
+                          target = \"1h\"\nring = [\"50%\", \"due\"]\n";
+
+    fn told(cases: &[OpenCase]) -> Vec<&str> {
+        cases.iter().map(|case| case.id.as_str()).collect()
+    }
+
+    /// What is over, what is nobody's promise and what is another source's are not told; those that ring first come first.
+    #[test]
+    fn open_cases_are_told_part_by_part_and_by_their_next_threshold() {
+        let mut engine = engine(POLICY);
+        let mut see = |id: &str, source: &'static str, line: &str| {
+            let mut seen = observation(line);
+            (seen.id, seen.source) = (id.to_owned().into(), source.into());
+            let now = seen.as_of;
+            engine.observe(&seen, now);
+        };
+        see("a", "pdd", "10:00 asked status=open carrier=44 waybill=753 order=o1");
+        see("b", "pdd", "10:01 asked status=open");
+        see("c", "jd", "10:02 asked status=open");
+        see("d", "pdd", "10:03 status=open");
+        see("e", "pdd", "10:04 asked status=open");
+        see("e", "pdd", "10:05 answered");
+        see("b", "pdd", "10:06 seen picked_up");
+        let engine = engine;
+        let all = engine.open_cases("pdd", 0, 100);
+        assert_eq!((told(&all.found), all.next, all.end), (vec!["a", "b"], None, 5));
+        let case = OpenCase {
+            source: "pdd".to_owned(),
+            kind: "ticket".to_owned(),
+            id: "a".to_owned(),
+            next: Some(at("10:30")),
+            changed: at("10:00"),
+            since: at("10:00"),
+            status: Some("open".to_owned()),
+            order: Some("o1".to_owned()),
+            carrier: Some("44".to_owned()),
+            waybill: Some("753".to_owned()),
+            is_picked_up: false,
+        };
+        assert_eq!(all.found[0], case);
+        let b = &all.found[1];
+        assert_eq!((b.changed, b.since, b.is_picked_up), (at("10:06"), at("10:01"), true));
+        let (first, rest) = (engine.open_cases("pdd", 0, 1), engine.open_cases("pdd", 1, 100));
+        assert_eq!((told(&first.found), first.next), (vec!["a"], Some(1)));
+        assert_eq!((told(&rest.found), rest.next), (vec!["b"], None));
+        assert_eq!(engine.open_cases("nobody", 0, 100).found, []);
+
+        let sources =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
+        let both = sources(&["pdd", "jd"]);
+        let ahead = |sources: &BTreeSet<String>, until: &str, most: usize| {
+            told(&engine.ahead(sources, at(until), most)).into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(ahead(&both, "10:29", 9), [""; 0]);
+        assert_eq!(ahead(&both, "10:31", 9), ["a", "b"]);
+        assert_eq!(ahead(&both, "10:40", 9), ["a", "b", "c"]);
+        assert_eq!(ahead(&both, "10:40", 2), ["a", "b"]);
+        assert_eq!(ahead(&sources(&["jd"]), "10:40", 9), ["c"]);
+        assert_eq!(ahead(&sources(&[]), "10:40", 9), [""; 0]);
+        assert_eq!(at("10:30"), at("10:00") + Span::from_minutes(30));
+    }
 }

@@ -98,7 +98,16 @@ pub struct Counts {
 struct Shown {
     read: usize,
     waiting: BTreeMap<(Kind, String), BTreeMap<Instant, Instant>>,
-    kept: Vec<(Kind, Instant, Instant)>,
+    kept: Vec<Keeping>,
+}
+
+/// A change that was kept.
+#[derive(Clone, Copy)]
+struct Keeping {
+    kind: Kind,
+    updated: Instant,
+    visible: Instant,
+    kept: Instant,
 }
 
 impl Shown {
@@ -122,7 +131,7 @@ impl Shown {
         // What it was before is of no interest any more.
         let later = waiting.split_off(&(seen.as_of + Span::from_millis(1)));
         if let Some(visible) = std::mem::replace(waiting, later).get(&seen.as_of) {
-            self.kept.push((kind, *visible, now));
+            self.kept.push(Keeping { kind, updated: seen.as_of, visible: *visible, kept: now });
         }
     }
 }
@@ -310,7 +319,7 @@ impl<P: Platform> Reader<P> {
     }
 }
 
-/// How long changes waited from when they were shown until they were kept: the least that so many of a hundred waited.
+/// How long changes waited until they were kept: the least that so many of a hundred waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waits {
     pub count: usize,
@@ -320,14 +329,15 @@ pub struct Waits {
 }
 
 impl<P> Reader<P> {
-    /// How long changes of a kind waited, those left out that were shown while nothing could be read.
-    pub fn waits(&self, kind: Kind, manners: &Manners) -> Waits {
+    /// How long changes of a kind waited since they were shown in a list that ends `lag` ago, those left out that were
+    /// shown while nothing could be read.
+    pub fn waits(&self, kind: Kind, lag: Span, manners: &Manners) -> Waits {
         let hour = Span::from_minutes(30);
         let calm = |from: Instant, to: Instant| {
             !manners.outages.iter().any(|(begin, end)| from <= *end + hour && *begin <= to)
         };
-        let kept = self.shown.kept.iter().filter(|(k, from, to)| *k == kind && calm(*from, *to));
-        let mut waits: Vec<Span> = kept.map(|(_, visible, kept)| kept.since(*visible)).collect();
+        let kept = self.shown.kept.iter().filter(|k| k.kind == kind && calm(k.visible, k.kept));
+        let mut waits: Vec<Span> = kept.map(|k| k.kept.since(k.visible.max(k.updated + lag))).collect();
         waits.sort_unstable();
         let at = |percent: usize| waits.get(waits.len() * percent / 100).copied().unwrap_or(Span::ZERO);
         let max = waits.last().copied().unwrap_or(Span::ZERO);

@@ -1,14 +1,12 @@
 //! Pages as the platform documents them, and pages as they arrive on a bad day.
 
-use std::fmt::Write as _;
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::model::{Observation, Value as Attribute};
 use crate::core::problem::Problems;
 use crate::sources::config::Section;
 use crate::sources::platform::Item;
+use crate::sources::row::told::{answer, feed_of, told};
 use crate::sources::sign::Body;
 
 fn with(config: DouyinConfig) -> Douyin {
@@ -22,21 +20,12 @@ fn shop() -> Douyin {
 }
 
 fn feed(name: &str) -> Feed {
-    shop().feeds.iter().find(|f| f.name == name).unwrap().clone()
+    feed_of(&shop(), name)
 }
 
 fn ask() -> Ask {
     let at = Instant::from_secs(1_767_600_000);
     Ask { from: at, to: at + Span::from_minutes(30), page: 0, size: 100, count: false }
-}
-
-fn answer(body: impl Into<Vec<u8>>) -> Answer {
-    Answer {
-        status: 200,
-        content_type: "application/json".to_owned(),
-        body: body.into(),
-        ..Answer::default()
-    }
 }
 
 fn read(name: &str, body: impl Into<Vec<u8>>) -> Result<Page, String> {
@@ -47,22 +36,6 @@ const ORDERS_PAGE: &str = include_str!("../../../tests/fixtures/sources/douyin/o
 const AFTERSALES_PAGE: &str = include_str!("../../../tests/fixtures/sources/douyin/aftersales.json");
 const AFTERSALE_CASE: &str = include_str!("../../../tests/fixtures/sources/douyin/aftersale.json");
 const TRACE_CASE: &str = include_str!("../../../tests/fixtures/sources/douyin/trace.json");
-
-/// What it says, for comparing.
-fn told(observation: &Observation<'_>) -> String {
-    let mut text = format!("{} {} {}", observation.kind, observation.id, observation.as_of);
-    for mark in &observation.marks {
-        _ = write!(text, " {}={}", mark.name, mark.at);
-    }
-    for (name, value) in &observation.attributes {
-        match value {
-            Attribute::Text(value) => _ = write!(text, " {name}={value}"),
-            Attribute::Int(value) => _ = write!(text, " {name}={value}"),
-            other => _ = write!(text, " {name}={other:?}"),
-        }
-    }
-    text
-}
 
 fn want(ids: &[&str]) -> Want {
     let ids = ids.iter().map(|id| (*id).to_owned()).collect();

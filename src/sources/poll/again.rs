@@ -22,8 +22,8 @@ const LEAD: Span = Span::from_secs(60);
 const ROUND: Span = Span::from_minutes(5 * 60);
 /// A round is so many looks at the desk's cases, at least.
 const PARTS: u32 = 16;
-/// The first look at them is at so many.
-const FIRST: u32 = 64;
+/// The largest part.
+const LARGEST: u32 = 4096;
 /// With nothing in the desk it is looked at again after so long.
 const EMPTY: Span = Span::from_minutes(10);
 /// What cannot be read is tried so often.
@@ -32,12 +32,16 @@ const TRIES: u8 = 3;
 const REFUSED: Span = Span::HOUR;
 /// The longest wait before a method that fails is tried again.
 const LONGEST: Span = Span::from_minutes(10);
+/// What was said so lately of a case is not asked for in its turn.
+const LATELY: Span = Span::HOUR;
 
 /// A case that may be read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Again {
     /// When it rings next.
     pub rings: Option<Instant>,
+    /// The newest that is known of it.
+    pub changed: Instant,
     /// What finds it: one request each.
     pub wants: Vec<Want>,
 }
@@ -122,20 +126,31 @@ impl Reads {
 
     /// The part of the desk's open cases to ask for now, if any.
     pub fn part(&self, elapsed: Span) -> Option<Part> {
-        let most = if self.end == 0 { FIRST } else { self.end.div_ceil(PARTS).min(4096) };
+        let most = self.end.div_ceil(PARTS).clamp(1, LARGEST);
         (self.turns.is_empty() && self.begins <= elapsed).then_some(Part { from: self.from, most })
     }
 
     /// Such a part: it goes on at `next` of `end`.
-    pub fn open(&mut self, cases: Vec<Again>, (next, end): (Option<u32>, u32), gap: Span, elapsed: Span) {
+    pub fn open(
+        &mut self,
+        cases: Vec<Again>,
+        (next, end): (Option<u32>, u32),
+        gap: Span,
+        (now, elapsed): (Instant, Span),
+    ) {
         let until = next.unwrap_or(end);
         let share = i64::from(until.saturating_sub(self.from));
         let span = match end {
             0 => EMPTY,
-            end => Span::from_millis(ROUND.as_millis() * share / i64::from(end)).max(Span::from_secs(1)),
+            // A desk that was small may have grown when the part is over.
+            end => Span::from_millis(ROUND.as_millis() * share / i64::from(end))
+                .min(Span::from_millis(ROUND.as_millis() / i64::from(PARTS)))
+                .max(Span::from_secs(1)),
         };
         (self.from, self.end, self.begins) = (next.unwrap_or(0), end, elapsed + span);
-        self.turns = cases.into_iter().flat_map(|case| case.wants).map(|want| (want, 0)).collect();
+        let old = cases.into_iter().filter(|case| now.since(case.changed) >= LATELY);
+        let wants = old.flat_map(|case| case.wants).filter(|want| !self.tried.contains_key(&want.ids));
+        self.turns = wants.map(|want| (want, 0)).collect();
         let count = i64::try_from(self.turns.len()).unwrap_or(i64::MAX) + 1;
         self.gap = Span::from_millis(span.as_millis() / count).max(gap.times(4));
         self.next_turn = elapsed + self.gap;
@@ -170,19 +185,25 @@ impl Reads {
         self.is_ready(want, elapsed).then(|| (want.clone(), Why::Turn))
     }
 
-    /// How long there is nothing of this to do; `None` for as long as nothing else is told.
-    pub fn wait(&self, now: Instant, elapsed: Span) -> Option<Span> {
-        let ready = |want: &Want| self.methods.get(want.method()).map_or(Span::ZERO, |m| m.not_before);
-        let ring = self.rings.first().map(|ring| {
-            ring.start.since(now).max(self.next_ring.less(elapsed)).max(ready(&ring.want).less(elapsed))
-        });
-        let turn = self.turns.front().map(|(want, _)| self.next_turn.max(ready(want)).less(elapsed));
-        ring.into_iter().chain(turn).min()
+    /// How long nothing that rings is to be read; `None` for as long as nothing else is told.
+    pub fn ring_in(&self, now: Instant, elapsed: Span) -> Option<Span> {
+        let ring = self.rings.first()?;
+        Some(ring.start.since(now).max(self.next_ring.max(self.ready_at(&ring.want)).less(elapsed)))
+    }
+
+    /// How long it is nobody's turn; `None` for as long as nothing else is told.
+    pub fn turn_in(&self, elapsed: Span) -> Option<Span> {
+        let (want, _) = self.turns.front()?;
+        Some(self.next_turn.max(self.ready_at(want)).less(elapsed))
+    }
+
+    fn ready_at(&self, want: &Want) -> Span {
+        self.methods.get(want.method()).map_or(Span::ZERO, |method| method.not_before)
     }
 
     /// Whether a method may be asked.
     pub fn is_ready(&self, want: &Want, elapsed: Span) -> bool {
-        self.methods.get(want.method()).is_none_or(|method| method.not_before <= elapsed)
+        self.ready_at(want) <= elapsed
     }
 
     /// Whether a method is refused as a whole, and is not to be tried now.
@@ -255,3 +276,6 @@ impl Reads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

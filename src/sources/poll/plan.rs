@@ -234,8 +234,8 @@ impl Planner {
     }
 
     /// Such a part: it goes on at `next` of `end`.
-    pub fn open(&mut self, cases: Vec<Again>, (next, end): (Option<u32>, u32), elapsed: Span) {
-        self.again.open(cases, (next, end), self.pace.gap(), elapsed);
+    pub fn open(&mut self, cases: Vec<Again>, part: (Option<u32>, u32), now: (Instant, Span)) {
+        self.again.open(cases, part, self.pace.gap(), now);
     }
 
     /// The methods that are refused while all else is answered, by the first ids of what is asked with them, and why.
@@ -288,7 +288,8 @@ impl Planner {
         };
         let Some(call) = call else {
             let due = self.lists.iter().map(|l| l.due.less(elapsed)).min().unwrap_or(round);
-            let due = self.again.wait(now, elapsed).map_or(due, |again| again.min(due));
+            let turn = self.again.turn_in(elapsed).filter(|_| self.is_calm());
+            let due = self.again.ring_in(now, elapsed).into_iter().chain(turn).fold(due, Span::min);
             return Next::Wait(due.max(Span::from_millis(100)));
         };
         match self.pace.take(elapsed).and_then(|()| app.take(elapsed)) {
@@ -302,8 +303,12 @@ impl Planner {
         }
     }
 
-    /// What comes first (`platforms` 10.1, 9): lists by their ranks, then what is read again, then what is behind.
+    /// A platform that throttles is not asked for what can wait.
+    fn is_calm(&self) -> bool {
+        self.pace.share() == 100
+    }
 
+    /// What comes first (`platforms` 10.1, 9): lists by their ranks, then what is read again, then what is behind.
     fn choose(
         &mut self,
         (now, theirs): (Instant, Instant),
@@ -338,6 +343,7 @@ impl Planner {
         };
         let first = ready.min_by_key(|(place, list)| (rank(list), list.due, *place));
         if first.is_none_or(|(_, list)| rank(list) == u8::MAX)
+            && self.is_calm()
             && let Some((want, why)) = self.again.turn(elapsed)
         {
             return Some(Call { feed: 0, what: What::Again(want, why) });

@@ -1,16 +1,14 @@
 //! Pages as the platform documents them, and pages as they arrive on a bad day.
 
-use std::fmt::Write as _;
-
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::read::From;
 use super::*;
-use crate::core::model::{Observation, Value as Attribute};
 use crate::core::problem::Problems;
 use crate::sources::config::Section;
 use crate::sources::platform::Item;
+use crate::sources::row::told::{answer, feed_of, told};
 use crate::sources::sign::Body;
 
 fn with(config: TaobaoConfig) -> Taobao {
@@ -24,21 +22,12 @@ fn shop() -> Taobao {
 }
 
 fn feed(name: &str) -> Feed {
-    shop().feeds.iter().find(|f| f.name == name).unwrap().clone()
+    feed_of(&shop(), name)
 }
 
 fn ask() -> Ask {
     let at = Instant::from_secs(1_767_600_000);
     Ask { from: at, to: at + Span::from_minutes(30), page: 3, size: 50, count: true }
-}
-
-fn answer(body: impl Into<Vec<u8>>) -> Answer {
-    Answer {
-        status: 200,
-        content_type: "application/json".to_owned(),
-        body: body.into(),
-        ..Answer::default()
-    }
 }
 
 fn read(name: &str, body: impl Into<Vec<u8>>) -> Result<Page, String> {
@@ -49,21 +38,6 @@ const ORDERS_PAGE: &str = include_str!("../../../tests/fixtures/sources/taobao/o
 const REFUNDS_PAGE: &str = include_str!("../../../tests/fixtures/sources/taobao/refunds.json");
 const REFUND_CASE: &str = include_str!("../../../tests/fixtures/sources/taobao/refund.json");
 const TRACE_CASE: &str = include_str!("../../../tests/fixtures/sources/taobao/trace.json");
-
-/// What it says, for comparing.
-fn told(observation: &Observation<'_>) -> String {
-    let mut text = format!("{} {} {}", observation.kind, observation.id, observation.as_of);
-    for mark in &observation.marks {
-        _ = write!(text, " {}={}", mark.name, mark.at);
-    }
-    for (name, value) in &observation.attributes {
-        match value {
-            Attribute::Text(value) => _ = write!(text, " {name}={value}"),
-            other => _ = write!(text, " {name}={other:?}"),
-        }
-    }
-    text
-}
 
 fn want(kind: &str, id: &str) -> Want {
     Want { ids: vec![kind.to_owned(), id.to_owned()], modified: "2026-01-05T02:00:00Z".parse().unwrap() }

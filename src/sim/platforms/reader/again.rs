@@ -23,7 +23,7 @@ fn waiting<P: Platform, M: Judged>((adapter, mut mall): (P, M)) -> (Reader<P>, M
     reader.until(&mut mall, at(20));
     let [order, case] = [mall.id(Kind::Order, 1), mall.id(Kind::AfterSale, 1)];
     let known = |reader: &Reader<P>, kind: &str, id: &str| {
-        reader.cases.get(&(kind.to_owned(), id.to_owned())).is_some()
+        reader.cases.contains_key(&(kind.to_owned(), id.to_owned()))
     };
     assert!(known(&reader, "order", &order) && known(&reader, "aftersale", &case));
     (reader, mall)

@@ -113,7 +113,8 @@ impl Desk {
 
     /// Tells the planner what it asks for.
     pub fn tell(&mut self, adapter: &impl Platform, planner: &mut Planner, (now, elapsed): (Instant, Span)) {
-        let again = |case: &OpenCase| Again { rings: case.next, wants: adapter.looks(case) };
+        let again =
+            |case: &OpenCase| Again { rings: case.next, changed: case.changed, wants: adapter.looks(case) };
         if self.looked.is_none_or(|at| now.since(at) >= LOOK) {
             self.looked = Some(now);
             let sources = BTreeSet::from([self.source.clone()]);
@@ -122,7 +123,7 @@ impl Desk {
         }
         if let Some(Part { from, most }) = planner.part(elapsed) {
             let open = self.engine.open_cases(&self.source, from, most);
-            planner.open(open.found.iter().map(again).collect(), (open.next, open.end), elapsed);
+            planner.open(open.found.iter().map(again).collect(), (open.next, open.end), (now, elapsed));
         }
     }
 }
