@@ -592,6 +592,14 @@ impl DeskOwner {
                 drop(answer.send(desk.engine().shipments(from, Turn::LOOKED)));
                 Ok(())
             }
+            Order::Open { source, from, most, answer } => {
+                drop(answer.send(desk.engine().open_cases(&source, from, most.min(Turn::LOOKED))));
+                Ok(())
+            }
+            Order::Ahead { sources, until, answer } => {
+                drop(answer.send(desk.engine().ahead(&sources, until, Turn::AHEAD)));
+                Ok(())
+            }
             Order::Date { who, said } => {
                 memory.evidence.date(who, said, self.time.read().elapsed);
                 Ok(())

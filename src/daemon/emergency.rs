@@ -167,6 +167,12 @@ impl DeskOwner {
             Input::Order(Order::Shipments(from, answer)) => {
                 drop(answer.send(desk.engine().shipments(from, Turn::LOOKED)));
             }
+            Input::Order(Order::Open { source, from, most, answer }) => {
+                drop(answer.send(desk.engine().open_cases(&source, from, most.min(Turn::LOOKED))));
+            }
+            Input::Order(Order::Ahead { sources, until, answer }) => {
+                drop(answer.send(desk.engine().ahead(&sources, until, Turn::AHEAD)));
+            }
             Input::Order(Order::Date { who, said }) => {
                 memory.evidence.date(who, said, self.time.read().elapsed);
             }

@@ -11,11 +11,12 @@ use crate::core::time::Instant;
 use crate::store::StoreHealth;
 
 /// The troubles that a desk may have been told of, and that are told again after a restart only if they last.
-const FAMILIES: [&str; 10] = [
+const FAMILIES: [&str; 11] = [
     "config.rejected",
     "source.authorise",
     "source.blind",
     "source.malformed",
+    "source.method",
     "source.skew",
     "system.backup",
     "system.clock",

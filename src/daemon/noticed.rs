@@ -31,7 +31,7 @@ pub enum Noticed {
     },
     /// How a source is that is polled.
     Source {
-        /// Its trouble: `source.authorise`, `source.blind`, `source.skew`.
+        /// Its trouble: `source.authorise`, `source.blind`, `source.method`, `source.skew`.
         family: &'static str,
         /// The source.
         source: Arc<str>,

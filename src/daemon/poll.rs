@@ -5,19 +5,23 @@
 //! - one source, one task: nothing else asks with its tokens, so they are renewed once; a source that is dead delays none;
 //! - what a page says and how far its list was read are one commit (I7); a step that says nothing new is kept in memory
 //!   and written now and then: an older cursor reads the same again;
-//! - no answer, and no part of a request, reaches a log.
+//! - no answer, and no part of a request, reaches a log;
+//! - who rings soon is asked of the desk by one task for all sources; what is read again of a case is told like anything
+//!   else that is read, and no ring waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::config::Ready;
 use crate::core::alerting::Edge;
+use crate::core::engine::OpenCase;
 use crate::core::ids::Secret;
 use crate::core::model::{Row, Table};
 use crate::core::time::{Instant, Span};
@@ -31,6 +35,7 @@ use crate::sources::authorisation;
 use crate::sources::config::SourceConfig;
 use crate::sources::http::{Answer, Request, fetch, source_client};
 use crate::sources::platform::{Platform, Tokens};
+use crate::sources::poll::again::{AHEAD, Again, Part};
 use crate::sources::poll::cadence::Cadence;
 use crate::sources::poll::pace::Pace;
 use crate::sources::poll::{Call, Class, Failure, Kept, Next, Planner, Step, What};
@@ -50,8 +55,13 @@ const LATER: Span = Span::from_secs(60);
 const WRITTEN: Span = Span::from_minutes(5);
 /// Nobody sleeps longer without looking at what to tell.
 const LONGEST: Span = Span::from_secs(20);
+/// The desk is asked so often who rings soon.
+const LOOK: Span = Span::from_secs(20);
 /// A platform's time is handed on as evidence so often at most (T2).
 const DATED: Span = Span::from_secs(60);
+
+/// The name of the task that asks who rings soon: no source can have it.
+const LOOKOUT: &str = "(lookout)";
 
 /// The sources that are configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +76,47 @@ impl Polled {
     /// Those of a configuration.
     pub fn of(ready: &Ready) -> Polled {
         Polled { sources: Arc::new(ready.settings.sources.clone()), zone: ready.shifts.zone().clone() }
+    }
+}
+
+/// Who rings soon, by their sources.
+type Soon = Arc<BTreeMap<String, Vec<OpenCase>>>;
+
+/// Asks the desk who rings soon, for all sources at once: so the desk looks once at what is due.
+struct Lookout {
+    sources: Arc<BTreeSet<String>>,
+    orders: mpsc::Sender<Order>,
+    time: Arc<dyn TimeSource>,
+    soon: Arc<watch::Sender<Soon>>,
+}
+
+impl Lookout {
+    async fn run(self, halt: CancellationToken) {
+        tokio::select! {
+            () = halt.cancelled() => {}
+            () = self.look() => halt.cancelled().await,
+        }
+    }
+
+    /// Until the desk is gone.
+    async fn look(&self) {
+        while !self.sources.is_empty() {
+            let (answer, arrive) = oneshot::channel();
+            let until = self.time.read().wall + AHEAD;
+            let order = Order::Ahead { sources: self.sources.clone(), until, answer };
+            if self.orders.send(order).await.is_err() {
+                return;
+            }
+            // A desk that is loaded again has not answered: it is asked again.
+            if let Ok(cases) = arrive.await {
+                let mut soon: BTreeMap<String, Vec<OpenCase>> = BTreeMap::new();
+                for case in cases {
+                    soon.entry(case.source.clone()).or_default().push(case);
+                }
+                self.soon.send_replace(Arc::new(soon));
+            }
+            self.time.sleep(LOOK).await;
+        }
     }
 }
 
@@ -125,19 +176,23 @@ impl Polls {
                 self.forget(gone).await;
             }
             shown.iter().for_each(|name| self.metrics.source_begins(name, Class::RESULTS));
+            let soon = Arc::new(watch::channel(Soon::default()).0);
+            let again = sources.iter().filter(|(_, config)| config.enabled && config.read_again);
+            let again: Arc<BTreeSet<String>> = Arc::new(again.map(|(name, _)| name.clone()).collect());
+            let begin = |name: &str, halt| -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+                if name == LOOKOUT {
+                    let (orders, time) = (self.orders.clone(), self.time.clone());
+                    let lookout = Lookout { sources: again.clone(), orders, time, soon: soon.clone() };
+                    return Some(Box::pin(lookout.run(halt)));
+                }
+                let config = sources.get(name)?;
+                let app = apps.get(&config.app()).cloned()?;
+                Some(Box::pin(self.source(name, config, &zone, app, soon.subscribe()).run(halt)))
+            };
+            let names = shown.iter().cloned().chain([LOOKOUT.to_owned()]);
             let (mut polled, time) = (self.polled.clone(), self.time.clone());
-            let changed = crew(
-                "source",
-                shown.iter().cloned(),
-                |name, halt| {
-                    let config = sources.get(name)?;
-                    Some(self.source(name, config, &zone, apps.get(&config.app()).cloned()?).run(halt))
-                },
-                async move { polled.changed().await.is_ok() },
-                &stop,
-                (&time, LATER),
-            );
-            if changed.await {
+            let changed = async move { polled.changed().await.is_ok() };
+            if crew("source", names, begin, changed, &stop, (&time, LATER)).await {
                 info!("the sources are configured anew");
             } else {
                 // Nobody is left to say something new.
@@ -148,14 +203,21 @@ impl Polls {
 
     /// What was told of a source that is polled no longer is over.
     async fn forget(&self, name: &str) {
-        for family in ["source.authorise", "source.blind", "source.skew"] {
+        for family in ["source.authorise", "source.blind", "source.method", "source.skew"] {
             let noticed = Noticed::Source { family, source: name.into(), text: None, edge: Edge::Firing };
             // Without a desk nobody waits for it.
             drop(self.orders.send(Order::Noticed(noticed)).await);
         }
     }
 
-    fn source(&self, name: &str, config: &SourceConfig, zone: &TimeZone, app: Arc<Mutex<Pace>>) -> Source {
+    fn source(
+        &self,
+        name: &str,
+        config: &SourceConfig,
+        zone: &TimeZone,
+        app: Arc<Mutex<Pace>>,
+        soon: watch::Receiver<Soon>,
+    ) -> Source {
         Source {
             name: name.into(),
             config: config.clone(),
@@ -167,7 +229,9 @@ impl Polls {
             orders: self.orders.clone(),
             time: self.time.clone(),
             metrics: self.metrics.clone(),
+            soon,
             told: None,
+            refused: None,
             warned: None,
             looked: None,
             written: BTreeMap::new(),
@@ -199,6 +263,10 @@ struct Source {
     orders: mpsc::Sender<Order>,
     time: Arc<dyn TimeSource>,
     metrics: Arc<Metrics>,
+    /// Who rings soon.
+    soon: watch::Receiver<Soon>,
+    /// What was last told of methods that are refused.
+    refused: Option<Option<String>>,
     /// What was last told of blindness and skew, once anything was: an earlier process may have left them open.
     told: Option<(bool, bool)>,
     /// What was last told of the end of its authorisation, once anything was.
@@ -275,6 +343,7 @@ impl Source {
         planner.token_until(first_until(&tools, wall));
         info!(source = %self.name, lists = tools.platform.feeds().len(), "a source is polled");
         loop {
+            self.look_again(&tools, &mut planner).await?;
             let Reading { wall, elapsed } = self.time.read();
             let next =
                 planner.next(wall, elapsed, &mut self.app.lock().unwrap_or_else(PoisonError::into_inner));
@@ -286,7 +355,10 @@ impl Source {
                     if self.unsaved {
                         self.save(&tools.tokens).await;
                     }
-                    self.time.sleep(span.min(LONGEST)).await;
+                    tokio::select! {
+                        () = self.time.sleep(span.min(LONGEST)) => {}
+                        Ok(()) = self.soon.changed() => self.soon.mark_changed(),
+                    }
                 }
                 Next::Renew => self.renew(&mut tools, &mut planner).await,
                 Next::Ask(call) => self.ask(&tools, &mut planner, &call).await?,
@@ -300,8 +372,35 @@ impl Source {
             };
             self.metrics.source(&self.name, state);
             self.tell(blind, planner.skewed()).await?;
+            self.tell_refused(&tools, &planner).await?;
             self.warn(&mut tools, &mut planner).await?;
         }
+    }
+
+    /// What the desk says of the cases that are to be read again.
+    async fn look_again(&mut self, tools: &Tools, planner: &mut Planner) -> Result<(), Gone> {
+        if !self.config.read_again {
+            return Ok(());
+        }
+        let again = |case: &OpenCase| Again {
+            rings: case.next,
+            changed: case.changed,
+            wants: tools.platform.looks(case),
+        };
+        if self.soon.has_changed().unwrap_or(false) {
+            let soon = self.soon.borrow_and_update().clone();
+            planner.ahead(soon.get(&*self.name).into_iter().flatten().map(again).collect());
+        }
+        let Some(Part { from, most }) = planner.part(self.time.read().elapsed) else { return Ok(()) };
+        let (answer, arrive) = oneshot::channel();
+        let order = Order::Open { source: self.name.clone(), from, most, answer };
+        self.orders.send(order).await.map_err(|_| Gone)?;
+        // A desk that is loaded again has not answered: its cases may have other numbers.
+        let open = arrive.await.unwrap_or_default();
+        let cases = open.found.iter().map(again).collect();
+        let Reading { wall, elapsed } = self.time.read();
+        planner.open(cases, (open.next, open.end), (wall, elapsed));
+        Ok(())
     }
 
     /// What the configuration describes.
@@ -381,13 +480,13 @@ impl Source {
                 Some(after) => platform.page_after(&feed, *ask, after, &tools.tokens, theirs),
                 None => platform.page(&feed, *ask, &tools.tokens, theirs),
             },
-            What::Case(want) => platform.detail(want, &tools.tokens, theirs),
+            What::Case(want) | What::Again(want, _) => platform.detail(want, &tools.tokens, theirs),
         };
         let answer = self.fetch(tools, planner, &request).await;
         let step = answer.and_then(|answer| {
             let page = match &call.what {
                 What::Page(ask) => platform.read_page(&feed, *ask, &answer)?,
-                What::Case(want) => platform.read_detail(want, &answer)?,
+                What::Case(want) | What::Again(want, _) => platform.read_detail(want, &answer)?,
             };
             planner.took(call, page)
         });
@@ -412,20 +511,24 @@ impl Source {
     async fn keep(&mut self, feed: &str, step: &Step) -> Result<(), Gone> {
         let elapsed = self.time.read().elapsed;
         let nothing = step.observations.is_empty() && step.rejects.is_empty();
-        let moved = step.kept.wants.is_empty() && !step.kept.cursor.is_walking();
+        let moved = step.kept.as_ref().is_none_or(|kept| kept.wants.is_empty() && !kept.cursor.is_walking());
         let lately = self.written.get(feed).is_some_and(|at| elapsed.less(*at) < WRITTEN);
-        if nothing && moved && lately {
+        if nothing && moved && (lately || step.kept.is_none()) {
             return Ok(());
         }
         let now = self.time.read().wall;
-        let mut rows = vec![self.row(Table::Cursor, feed, serde_json::to_vec(&step.kept).ok())];
+        let cursor =
+            step.kept.as_ref().map(|kept| self.row(Table::Cursor, feed, serde_json::to_vec(kept).ok()));
+        let mut rows: Vec<Row> = cursor.into_iter().collect();
         for reject in &step.rejects {
             let body = serde_json::json!({ "at": now, "reason": reject.reason, "digest": reject.digest });
             let id = format!("{feed}/{}", reject.digest);
             rows.push(self.row(Table::Reject, &id, Some(body.to_string().into_bytes())));
         }
         let refused = hand_over(&self.orders, &*self.time, step.observations.clone(), rows).await?;
-        self.written.insert(feed.to_owned(), elapsed);
+        if step.kept.is_some() {
+            self.written.insert(feed.to_owned(), elapsed);
+        }
         if !step.rejects.is_empty() || refused > 0 || !step.odd.is_empty() {
             let (rejects, odd) = (step.rejects.len(), step.odd.iter().copied().collect::<Vec<_>>().join(" "));
             warn!(source = %self.name, feed, rejects, refused, odd, "a page has rows or fields that cannot be used");
@@ -512,6 +615,30 @@ impl Source {
             self.notice("source.skew", skewed, Edge::Firing).await?;
         }
         Ok(())
+    }
+
+    /// Tells of methods that are refused while lists are read on.
+    async fn tell_refused(&mut self, tools: &Tools, planner: &Planner) -> Result<(), Gone> {
+        let methods: Vec<String> = planner
+            .refused()
+            .map(|(word, failure)| format!("{} [{failure}]", tools.platform.method(word)))
+            .collect();
+        let text = (!methods.is_empty()).then(|| {
+            let methods = methods.join("、");
+            format!(
+                "{}:应用不能调用 {methods},请在开放平台申请;列表照常读取 / the app may not call this: apply for it on the \
+                 platform; lists are read on",
+                self.name
+            )
+        });
+        if self.refused.as_ref() == Some(&text) {
+            return Ok(());
+        }
+        self.refused = Some(text.clone());
+        if let Some(text) = &text {
+            warn!(reason = %text, "a method of a source is refused");
+        }
+        self.notice("source.method", text, Edge::Prewarning).await
     }
 
     /// Tells before the authorisation ends. The merchant may have given another: then its tokens are in the file.

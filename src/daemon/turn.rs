@@ -1,11 +1,12 @@
 //! One turn of the desk: what was asked in it, and what is answered once it is kept.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use crate::core::alerting::{Answer, Claim, Inquiry};
-use crate::core::engine::Shipments;
+use crate::core::engine::{OpenCase, OpenCases, Shipments};
 use crate::core::model::{Incident, Observation, Row};
 use crate::core::time::Instant;
 use crate::daemon::blueprint::Blueprint;
@@ -48,6 +49,26 @@ pub enum Order {
     },
     /// Which parcels some of its cases name, from this place on; answered at once.
     Shipments(u32, oneshot::Sender<Shipments>),
+    /// Which cases of a source are open, among so many of the desk's from this place on; answered at once.
+    Open {
+        /// The source.
+        source: Arc<str>,
+        /// From the case of this number on.
+        from: u32,
+        /// So many.
+        most: u32,
+        /// Where the answer goes.
+        answer: oneshot::Sender<OpenCases>,
+    },
+    /// Which open cases of these sources ring by then; answered at once.
+    Ahead {
+        /// The sources.
+        sources: Arc<BTreeSet<String>>,
+        /// Until when.
+        until: Instant,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Vec<OpenCase>>,
+    },
     /// A trouble that one of our own workers has, or no longer has.
     Trouble {
         /// Its kind, such as `system.backup`.
@@ -92,6 +113,8 @@ impl Turn {
     pub(super) const ASKS: usize = 256;
     /// Cases that are looked through at a time.
     pub(super) const LOOKED: u32 = 4096;
+    /// Cases about to ring that are looked at at a time.
+    pub(super) const AHEAD: usize = 20_000;
 
     /// No more is to be taken in before this one is handed over.
     pub(super) fn is_full(&self) -> bool {

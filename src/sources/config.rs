@@ -48,6 +48,9 @@ pub struct SourceConfig {
     pub per_minute: NonZeroU32,
     /// Requests a minute, of all shops of the same app; the least of what they say counts.
     pub app_per_minute: NonZeroU32,
+    /// Open cases are asked for by their ids too, where the platform has a method for it: each one every six hours, and
+    /// each that is about to ring just before. `false` where the app may not call such methods.
+    pub read_again: bool,
     /// A file with the shop's tokens as JSON: `access_token`, `refresh_token`, `access_until`, `refresh_until`. It is
     /// replaced when they are renewed, so its folder must be writable. One shop, one file.
     pub token_file: Option<String>,
@@ -89,6 +92,7 @@ impl Default for SourceConfig {
             look_back: Span::DAY.times(3),
             per_minute: NonZeroU32::MIN.saturating_add(299),
             app_per_minute: NonZeroU32::MIN.saturating_add(2999),
+            read_again: true,
             token_file: None,
             access_token_file: None,
             access_token_env: None,

@@ -12,13 +12,14 @@ mod tests;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
 
+use crate::core::engine::OpenCase;
 use crate::core::ids::Secret;
 use crate::core::time::{Instant, Span};
 use crate::sources::http::{Answer, Request};
 use crate::sources::loose::Fields;
 use crate::sources::platform::{Feed, Page, Platform, Tokens, Want};
 use crate::sources::poll::{Ask, Class, Facts, Failure, Rules, Walk};
-use crate::sources::row::{Origin, endpoint, rows};
+use crate::sources::row::{Origin, endpoint, is_under_way, rows};
 use crate::sources::sign::douyin::{App, call};
 
 pub use config::DouyinConfig;
@@ -121,7 +122,7 @@ fn class_of(code: i64, sub: &str) -> Class {
         "isv.signature-invalid" | "isv.signature-missing" => return Class::Signature,
         "isv.timestamp-invalid" | "isv.timestamp-format-error" => return Class::Clock,
         "isv.app-id-expired" | "dop.app-forbidden" => return Class::Disabled,
-        "isv.app-permissions-insufficient" => return Class::Permission,
+        NOT_GRANTED => return Class::Permission,
         "dop.authorization-no-existed" | "dop.authorization-closed" => return Class::Revoked,
         "isp.api-service-off" => return Class::Gone,
         "isv.parameter-format-invalid" => return Class::Parameter,
@@ -193,31 +194,61 @@ impl Platform for Douyin {
 
     fn detail(&self, want: &Want, tokens: &Tokens, at: Instant) -> Request {
         let id = |n: usize| want.ids.get(n).map_or("", String::as_str);
-        let (path, business) = match is_trace(want) {
-            true => ("/logistics/trackNoRouteDetail", json!({ "logistics_code": id(2), "track_no": id(3) })),
-            false => ("/afterSale/Detail", json!({ "after_sale_id": id(1) })),
+        let path = path(want.method());
+        let business = match path {
+            TRACE => json!({ "logistics_code": id(2), "track_no": id(3) }),
+            ORDER => json!({ "shop_order_id": id(1) }),
+            _ => json!({ "after_sale_id": id(1) }),
         };
         self.call(path, Some(&tokens.access), at, &business)
     }
 
     fn read_detail(&self, want: &Want, answer: &Answer) -> Result<Page, Failure> {
-        match (data(answer), is_trace(want)) {
-            (Ok(data), true) => self.trace(want, &data),
-            // Only parcels with the platform's own waybill have one. No trace is not a parcel that stands still.
-            (Err(failure), true)
-                if matches!(failure.class, Class::Parameter | Class::Permission | Class::Unseen) =>
+        let path = path(want.method());
+        let data = match data(answer) {
+            // Only parcels with the platform's own waybill have one. No trace is not a parcel that stands still. What
+            // the app as a whole may not do has a code of its own.
+            Err(failure)
+                if path == TRACE
+                    && (matches!(failure.class, Class::Parameter | Class::Unseen)
+                        || (failure.class == Class::Permission && !failure.code.contains(NOT_GRANTED))) =>
             {
-                Ok(Page::default())
+                return Ok(Page::default());
             }
-            (Ok(data), false) => {
-                let (items, rejects) = rows(&[Value::Object(data)], |row| self.arbitration(want, row));
-                match rejects.is_empty() {
-                    true => Ok(Page { items, rejects, facts: Facts::default() }),
-                    false => Err(Failure::new(Class::Malformed, "no_case")),
-                }
-            }
-            (Err(failure), _) => Err(failure),
+            data => data?,
+        };
+        let read = |row: &Map<String, Value>| match path {
+            ORDER => self.single_order(want, row),
+            _ => self.single_aftersale(want, row),
+        };
+        if path == TRACE {
+            return self.trace(want, &data);
         }
+        let (items, rejects) = rows(&[Value::Object(data)], read);
+        match rejects.is_empty() {
+            true => Ok(Page { items, rejects, facts: Facts::default() }),
+            false => Err(Failure::new(Class::Malformed, "no_case")),
+        }
+    }
+
+    fn looks(&self, case: &OpenCase) -> Vec<Want> {
+        let want = |ids: &[&str]| Want {
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            modified: case.since,
+        };
+        let parcel = case.carrier.as_deref().zip(case.waybill.as_deref());
+        match (case.kind.as_str(), parcel) {
+            ("order", Some((carrier, waybill))) if self.traces && is_under_way(case) => {
+                vec![want(&["order", &case.id]), want(&["trace", &case.id, carrier, waybill])]
+            }
+            ("order", _) => vec![want(&["order", &case.id])],
+            ("aftersale", _) => vec![want(&["aftersale", &case.id])],
+            _ => Vec::new(),
+        }
+    }
+
+    fn method(&self, word: &str) -> String {
+        path(word).to_owned()
     }
 
     fn renew(&self, tokens: &Tokens, at: Instant) -> Option<Request> {
@@ -249,7 +280,18 @@ impl Platform for Douyin {
     }
 }
 
-/// Whether a parcel's way is asked for, and not an after-sale.
-fn is_trace(want: &Want) -> bool {
-    want.ids.first().is_some_and(|kind| kind == "trace")
+const ORDER: &str = "/order/orderDetail";
+const AFTERSALE: &str = "/afterSale/Detail";
+const TRACE: &str = "/logistics/trackNoRouteDetail";
+
+/// The app was not given a method.
+const NOT_GRANTED: &str = "isv.app-permissions-insufficient";
+
+/// Where a case is asked for.
+fn path(word: &str) -> &'static str {
+    match word {
+        "order" => ORDER,
+        "trace" => TRACE,
+        _ => AFTERSALE,
+    }
 }

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::core::engine::OpenCase;
 use crate::core::ids::Secret;
 use crate::core::model::{Value as Attribute, hash64};
 use crate::core::problem::Problems;
@@ -254,6 +255,17 @@ impl Jd {
         Request { url: self.gateway.clone(), signed: sign::sign(params, &self.secret), headers: Vec::new() }
     }
 
+    /// In whose name after-sales are asked for.
+    fn operator(&self) -> Value {
+        let pin = self.config.operate_pin.as_deref().unwrap_or_default();
+        let nick = self.config.operate_nick.as_deref().unwrap_or(pin);
+        let mut business = json!({ "operatePin": pin, "operateNick": nick });
+        if let Some(vender) = &self.config.vender_id {
+            business["buId"] = vender.clone().into();
+        }
+        business
+    }
+
     fn order(&self, row: &Map<String, Value>) -> Result<Item, Bad> {
         let fields = Fields(row);
         let id = need("orderId", fields.id("orderId"))?;
@@ -404,7 +416,39 @@ fn class_of(code: &str) -> Class {
 }
 
 const ORDER_LIST: &str = "jingdong.pop.order.search";
+const ORDER: &str = "jingdong.pop.order.get";
 const AFTERSALE_LIST: &str = "jingdong.asc.query.list";
+
+/// The method that a case is asked for with: after-sales by their list, for one number.
+fn kind(word: &str) -> &'static str {
+    if word == "aftersale" { AFTERSALE_LIST } else { ORDER }
+}
+
+/// Nothing is looked for deeper than this in an answer.
+const DEEP: u8 = 4;
+
+/// The first object that has such a field, and what the business behind the gateway says beside it.
+fn find(body: &mut Map<String, Value>, name: &str, deep: u8) -> (Option<Map<String, Value>>, Option<Value>) {
+    if body.contains_key(name) || deep == 0 {
+        return (Some(std::mem::take(body)).filter(|found| found.contains_key(name)), None);
+    }
+    let said = body.remove("apiResult");
+    let mut beneath = None;
+    for value in body.values_mut() {
+        let object = match value {
+            Value::Object(object) => Some(object),
+            Value::Array(list) => list.first_mut().and_then(Value::as_object_mut),
+            _ => None,
+        };
+        let Some(object) = object else { continue };
+        let (row, inner) = find(object, name, deep - 1);
+        beneath = beneath.or(inner);
+        if row.is_some() {
+            return (row, said.or(beneath));
+        }
+    }
+    (None, said.or(beneath))
+}
 
 impl Platform for Jd {
     fn feeds(&self) -> &[Feed] {
@@ -413,18 +457,11 @@ impl Platform for Jd {
 
     fn page(&self, feed: &Feed, ask: Ask, tokens: &Tokens, at: Instant) -> Request {
         if feed.name == AFTERSALES {
-            let pin = self.config.operate_pin.as_deref().unwrap_or_default();
-            let mut business = json!({
-                "operatePin": pin,
-                "operateNick": self.config.operate_nick.as_deref().unwrap_or(pin),
-                "updateTimeBegin": beijing(ask.from),
-                "updateTimeEnd": beijing(ask.to),
-                "pageNumber": ask.page.to_string(),
-                "pageSize": ask.size.to_string(),
-            });
-            if let Some(vender) = &self.config.vender_id {
-                business["buId"] = vender.clone().into();
-            }
+            let mut business = self.operator();
+            business["updateTimeBegin"] = beijing(ask.from).into();
+            business["updateTimeEnd"] = beijing(ask.to).into();
+            business["pageNumber"] = ask.page.to_string().into();
+            business["pageSize"] = ask.size.to_string().into();
             return self.call(AFTERSALE_LIST, &tokens.access, at, &business);
         }
         let search = json!({
@@ -478,14 +515,59 @@ impl Platform for Jd {
     }
 
     fn detail(&self, want: &Want, tokens: &Tokens, at: Instant) -> Request {
-        // Lists say all that is known: nothing is ever wanted beside them.
-        let id = want.ids.first().map_or("", String::as_str);
-        let business = json!({ "order_id": id, "optional_fields": FIELDS, "source_id": "JOS" });
-        self.call("jingdong.pop.order.get", &tokens.access, at, &business)
+        let id = want.ids.get(1).map_or("", String::as_str);
+        let kind = kind(want.method());
+        let business = match kind {
+            ORDER => json!({ "order_id": id, "optional_fields": FIELDS, "source_id": "JOS" }),
+            _ => {
+                let mut business = self.operator();
+                business["serviceId"] = id.into();
+                business["pageNumber"] = "1".into();
+                business["pageSize"] = "1".into();
+                business
+            }
+        };
+        self.call(kind, &tokens.access, at, &business)
     }
 
-    fn read_detail(&self, _: &Want, _: &Answer) -> Result<Page, Failure> {
-        Err(Failure::new(Class::Malformed, "no_case"))
+    fn read_detail(&self, want: &Want, answer: &Answer) -> Result<Page, Failure> {
+        let kind = kind(want.method());
+        let mut body = wrapped(answer, kind)?;
+        if let Some(Value::Object(result)) = body.get("pageResult") {
+            judged(result)?;
+        }
+        // How an order stands in its answer is not published: it is the object that has its number.
+        let name = if kind == ORDER { "orderId" } else { "serviceId" };
+        let (row, said) = find(&mut body, name, DEEP);
+        if let Some(said) = said {
+            judged(&Map::from_iter([("apiResult".to_owned(), said)]))?;
+        }
+        let row = row.map_or(Value::Null, Value::Object);
+        let at = answer.date.unwrap_or(want.modified).max(want.modified);
+        let (items, rejects) = rows(&[row], |row| {
+            let item = if kind == ORDER { self.order(row)? } else { self.aftersale(row, at)? };
+            match want.ids.get(1) == Some(&item.id) {
+                true => Ok(item),
+                false => Err(format!("{name} is not the one that was asked for")),
+            }
+        });
+        match rejects.is_empty() {
+            true => Ok(Page { items, rejects, facts: Facts::default() }),
+            false => Err(Failure::new(Class::Malformed, "no_case")),
+        }
+    }
+
+    fn looks(&self, case: &OpenCase) -> Vec<Want> {
+        let word = match case.kind.as_str() {
+            "order" => "order",
+            "aftersale" if self.config.operate_pin.is_some() => "aftersale",
+            _ => return Vec::new(),
+        };
+        vec![Want { ids: vec![word.to_owned(), case.id.clone()], modified: case.since }]
+    }
+
+    fn method(&self, word: &str) -> String {
+        kind(word).to_owned()
     }
 
     fn renew(&self, tokens: &Tokens, _: Instant) -> Option<Request> {

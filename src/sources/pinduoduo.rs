@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::core::engine::OpenCase;
 use crate::core::ids::Secret;
 use crate::core::model::Value as Attribute;
 use crate::core::problem::Problems;
@@ -21,7 +22,7 @@ use crate::sources::http::{Answer, Request};
 use crate::sources::loose::Fields;
 use crate::sources::platform::{Feed, Item, Page, Platform, Tokens, Want};
 use crate::sources::poll::{Ask, Class, Facts, Failure, Rules, Walk};
-use crate::sources::row::{Bad, Origin, Reading, endpoint, mark, need, rows};
+use crate::sources::row::{Bad, Origin, Reading, endpoint, is_under_way, mark, need, rows};
 use crate::sources::sign::pinduoduo::{Object, params, sign};
 use crate::wire::secret::Pick;
 
@@ -51,6 +52,9 @@ pub struct PinduoduoConfig {
     pub to_handle: Vec<i64>,
     /// The others that are asked for, in every third round.
     pub handled: Vec<i64>,
+    /// The codes (`company_code`) of carriers by their numbers (`logistics_id`): the courier's trace of an order that is
+    /// under way is asked for, until the courier has it, whenever the order is read again. Empty for no traces.
+    pub trace_carriers: BTreeMap<String, String>,
 }
 
 impl Default for PinduoduoConfig {
@@ -65,6 +69,7 @@ impl Default for PinduoduoConfig {
             overlap: Span::from_minutes(5),
             to_handle: TO_HANDLE.to_vec(),
             handled: vec![4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 22, 24, 25, 27, 31],
+            trace_carriers: BTreeMap::new(),
         }
     }
 }
@@ -128,6 +133,7 @@ pub struct Pinduoduo {
     gateway: Url,
     feeds: Vec<Feed>,
     to_handle: Vec<i64>,
+    trace_carriers: BTreeMap<String, String>,
 }
 
 impl std::fmt::Debug for Pinduoduo {
@@ -140,6 +146,19 @@ impl std::fmt::Debug for Pinduoduo {
 const TO_HANDLE: &[i64] = &[2, 3, 14, 21, 32, 33];
 
 const ORDERS: &str = "orders";
+const ORDER: &str = "pdd.order.information.get";
+const REFUND: &str = "pdd.refund.information.get";
+const TRACE: &str = "pdd.logistics.ordertrace.get";
+
+/// The method that a case is asked for with.
+fn kind(word: &str) -> &'static str {
+    match word {
+        "order" => ORDER,
+        "trace" => TRACE,
+        _ => REFUND,
+    }
+}
+
 const AFTERSALE: &str = "aftersale-";
 
 impl Pinduoduo {
@@ -169,6 +188,7 @@ impl Pinduoduo {
             gateway: endpoint(&config.gateway, GATEWAY).map_err(|e| format!("gateway: {e}"))?,
             feeds,
             to_handle: config.to_handle.clone(),
+            trace_carriers: config.trace_carriers.clone(),
         })
     }
 
@@ -241,6 +261,58 @@ impl Pinduoduo {
         Ok(read.item(id, modified, deadline, None, vec![seen]))
     }
 
+    /// An order alone, as it was asked for.
+    fn single_order(&self, want: &Want, row: &Map<String, Value>) -> Result<Item, Bad> {
+        let item = self.order(row)?;
+        match want.ids.get(1) == Some(&item.id) {
+            true => Ok(item),
+            false => Err("order_sn is not the one that was asked for".to_owned()),
+        }
+    }
+
+    /// An after-sale alone: how it stands, and until when the merchant must act.
+    fn single_aftersale(&self, want: &Want, row: &Map<String, Value>) -> Result<Item, Bad> {
+        let fields = Fields(row);
+        let id = need("id", fields.id("id"))?;
+        if want.ids.get(2) != Some(&id) {
+            return Err("id is not the one that was asked for".to_owned());
+        }
+        let mut read = Reading::default();
+        let modified = read.keep("updated_time", fields.time("updated_time"));
+        let modified = modified.unwrap_or(want.modified).max(want.modified);
+        let deadline = read.keep("expire_time", fields.time("expire_time"));
+        let joined = read.keep("join_or_not", fields.int("join_or_not"));
+        let status = read.keep("after_sales_status", fields.int("after_sales_status"));
+        let mut seen = self.origin.observation("aftersale", &id, modified);
+        seen.marks.extend(deadline.map(|at| mark("handle_by", at)));
+        if let Some(status) = status {
+            self.origin.attributes(&mut seen, aftersale_word(status));
+            seen.attributes.push(("after_sales_status".into(), Attribute::Int(status)));
+        }
+        seen.attributes.extend(joined.map(|n| ("platform_joined".into(), Attribute::Bool(n != 0))));
+        let mut observations = vec![seen];
+        let names = status.map_or(&[][..], aftersale_marks);
+        if !names.is_empty() {
+            observations.push(self.origin.first_seen("aftersale", &id, modified, names));
+        }
+        Ok(read.item(id, modified, deadline, None, observations))
+    }
+
+    /// When the courier had the parcel: its first scan (`platforms` 4.6).
+    fn trace(&self, want: &Want, body: &Map<String, Value>) -> Page {
+        // The spelling is theirs.
+        let wrappers = ["logistics_ordertrace_get_resposne", "logistics_ordertrace_get_response"];
+        let told = wrappers.into_iter().find_map(|name| body.get(name)?.get("trace_list")?.as_array());
+        let time = |node: &Value| Fields(node.as_object()?).time("status_time").ok().flatten();
+        let first = told.into_iter().flatten().filter_map(time).min();
+        let item = first.zip(want.ids.get(1)).map(|(at, id)| {
+            let mut seen = self.origin.observation("order", id, want.modified);
+            seen.marks.push(mark("picked_up", at));
+            Reading::default().item(id.clone(), want.modified, None, None, vec![seen])
+        });
+        Page { items: item.into_iter().collect(), ..Page::default() }
+    }
+
     fn aftersale(&self, row: &Map<String, Value>) -> Result<Item, Bad> {
         let fields = Fields(row);
         let id = need("id", fields.id("id"))?;
@@ -265,15 +337,12 @@ impl Pinduoduo {
         }
         seen.attributes.extend(waybill.map(|text| ("return_waybill".into(), Attribute::Text(text.into()))));
         let mut observations = vec![seen];
-        let names: &[&'static str] = match status {
-            10 => &["refunded", "return_reviewed"],
-            4..=7 | 15 | 16 | 18 | 22 | 25 | 27 | 31 => &["return_reviewed"],
-            _ => &[],
-        };
+        let names = aftersale_marks(status);
         if !names.is_empty() {
             observations.push(self.origin.first_seen("aftersale", &id, modified, names));
         }
-        let want = self.to_handle.contains(&status).then(|| Want { ids: vec![order, id.clone()], modified });
+        let ids = || vec!["aftersale".to_owned(), order, id.clone()];
+        let want = self.to_handle.contains(&status).then(|| Want { ids: ids(), modified });
         Ok(read.item(id, modified, None, want, observations))
     }
 }
@@ -287,6 +356,15 @@ fn aftersale_word(status: i64) -> &'static str {
         8 => "arbitration",
         9..=13 | 16 | 17 | 24 | 25 => "closed",
         _ => "other",
+    }
+}
+
+/// What a status shows for the first time.
+fn aftersale_marks(status: i64) -> &'static [&'static str] {
+    match status {
+        10 => &["refunded", "return_reviewed"],
+        4..=7 | 15 | 16 | 18 | 22 | 25 | 27 | 31 => &["return_reviewed"],
+        _ => &[],
     }
 }
 
@@ -378,36 +456,67 @@ impl Platform for Pinduoduo {
 
     fn detail(&self, want: &Want, tokens: &Tokens, at: Instant) -> Request {
         let id = |n: usize| want.ids.get(n).map_or("", String::as_str);
-        // Its own ids are numbers there.
-        let after_sales = id(1).parse::<u64>().map_or_else(|_| Value::from(id(1)), Value::from);
-        let business = json!({ "order_sn": id(0), "after_sales_id": after_sales });
-        self.call("pdd.refund.information.get", Some(&tokens.access), at, business)
+        let kind = kind(want.method());
+        let business = match kind {
+            ORDER => json!({ "order_sn": id(1) }),
+            TRACE => json!({ "company_code": id(2), "mail_no": id(3) }),
+            _ => {
+                // Its own ids are numbers there.
+                let after_sales = id(2).parse::<u64>().map_or_else(|_| Value::from(id(2)), Value::from);
+                json!({ "order_sn": id(1), "after_sales_id": after_sales })
+            }
+        };
+        self.call(kind, Some(&tokens.access), at, business)
     }
 
     fn read_detail(&self, want: &Want, answer: &Answer) -> Result<Page, Failure> {
-        // There is no wrapper.
-        let body = body(answer)?;
-        let read = |row: &Map<String, Value>| -> Result<Item, Bad> {
-            let fields = Fields(row);
-            let id = need("id", fields.id("id"))?;
-            if want.ids.get(1) != Some(&id) {
-                return Err("id is not the one that was asked for".to_owned());
+        let kind = kind(want.method());
+        let mut body = match body(answer) {
+            // No trace is not a parcel that stands still.
+            Err(failure) if kind == TRACE && matches!(failure.class, Class::Parameter | Class::Unseen) => {
+                return Ok(Page::default());
             }
-            let mut read = Reading::default();
-            let modified = read.keep("updated_time", fields.time("updated_time"));
-            let modified = modified.unwrap_or(want.modified).max(want.modified);
-            let deadline = read.keep("expire_time", fields.time("expire_time"));
-            let joined = read.keep("join_or_not", fields.int("join_or_not"));
-            let mut seen = self.origin.observation("aftersale", &id, modified);
-            seen.marks.extend(deadline.map(|at| mark("handle_by", at)));
-            seen.attributes.extend(joined.map(|n| ("platform_joined".into(), Attribute::Bool(n != 0))));
-            Ok(read.item(id, modified, deadline, None, vec![seen]))
+            body => body?,
         };
-        let (items, rejects) = rows(&[Value::Object(body)], read);
+        if kind == TRACE {
+            return Ok(self.trace(want, &body));
+        }
+        // After-sales have no wrapper.
+        if kind == ORDER {
+            let wrapped = body.get_mut("order_info_get_response").and_then(|told| told.get_mut("order_info"));
+            body = match wrapped.map(Value::take) {
+                Some(Value::Object(order)) => order,
+                _ => return Err(Failure::new(Class::Malformed, "no_wrapper")),
+            };
+        }
+        let (items, rejects) = rows(&[Value::Object(body)], |row| match kind {
+            ORDER => self.single_order(want, row),
+            _ => self.single_aftersale(want, row),
+        });
         match rejects.is_empty() {
             true => Ok(Page { items, rejects, facts: Facts::default() }),
             false => Err(Failure::new(Class::Malformed, "no_case")),
         }
+    }
+
+    fn looks(&self, case: &OpenCase) -> Vec<Want> {
+        let want = |ids: &[&str]| Want {
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            modified: case.since,
+        };
+        let carrier = case.carrier.as_ref().and_then(|id| self.trace_carriers.get(id));
+        match (case.kind.as_str(), carrier.zip(case.waybill.as_ref()), &case.order) {
+            ("order", Some((carrier, waybill)), _) if is_under_way(case) => {
+                vec![want(&["order", &case.id]), want(&["trace", &case.id, carrier, waybill])]
+            }
+            ("order", ..) => vec![want(&["order", &case.id])],
+            ("aftersale", _, Some(order)) => vec![want(&["aftersale", order, &case.id])],
+            _ => Vec::new(),
+        }
+    }
+
+    fn method(&self, word: &str) -> String {
+        kind(word).to_owned()
     }
 
     fn renew(&self, tokens: &Tokens, at: Instant) -> Option<Request> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::engine::OpenCase;
 use crate::core::ids::Secret;
 use crate::core::model::Observation;
 use crate::core::time::{Instant, Span};
@@ -37,6 +38,18 @@ pub trait Platform: Send + Sync + 'static {
     /// # Errors
     /// As [`Platform::read_page`].
     fn read_detail(&self, want: &Want, answer: &Answer) -> Result<Page, Failure>;
+
+    /// What a case that is known is asked for with, to see how it stands now: nothing where the platform has no such
+    /// method.
+    fn looks(&self, case: &OpenCase) -> Vec<Want> {
+        let _ = case;
+        Vec::new()
+    }
+
+    /// What the platform calls the method that is asked for a case by such a word ([`Want::method`]).
+    fn method(&self, word: &str) -> String {
+        word.to_owned()
+    }
 
     /// The request for other tokens; `None` where these cannot be renewed.
     fn renew(&self, tokens: &Tokens, at: Instant) -> Option<Request>;
@@ -99,10 +112,17 @@ pub struct Item {
 /// A case to ask for by its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Want {
-    /// What the platform needs to find it.
+    /// What the platform needs to find it: the first is its own word for the method.
     pub ids: Vec<String>,
     /// When the case was changed: what is asked now says no less.
     pub modified: Instant,
+}
+
+impl Want {
+    /// The word of the method that it is asked with.
+    pub fn method(&self) -> &str {
+        self.ids.first().map_or("", String::as_str)
+    }
 }
 
 /// A row that could not be used.

@@ -1,10 +1,14 @@
 //! What all platforms' files share when they read the rows of an answer: each becomes a case or is counted; nothing that
 //! cannot be read takes another thing with it.
 
+#[cfg(test)]
+pub mod told;
+
 use reqwest::Url;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::core::engine::OpenCase;
 use crate::core::ids::hex;
 use crate::core::model::{Mark, Observation, Value as Attribute, hash64};
 use crate::core::time::Instant;
@@ -68,6 +72,11 @@ impl Origin {
             seen.attributes.push(("shop".into(), Attribute::Text(shop.clone().into())));
         }
     }
+}
+
+/// Whether the courier is not known to have an order's parcel yet: its trace is worth asking for.
+pub fn is_under_way(case: &OpenCase) -> bool {
+    case.status.as_deref() == Some("shipped") && !case.is_picked_up
 }
 
 /// A mark without a reference.

@@ -12,13 +12,14 @@ mod tests;
 use reqwest::Url;
 use serde_json::{Map, Value};
 
+use crate::core::engine::OpenCase;
 use crate::core::ids::Secret;
 use crate::core::time::{Instant, Span};
 use crate::sources::http::{Answer, Request};
 use crate::sources::loose::Fields;
 use crate::sources::platform::{Feed, Page, Platform, Tokens, Want};
 use crate::sources::poll::{Ask, Class, Facts, Failure, Rules, Walk};
-use crate::sources::row::{Origin, endpoint, rows};
+use crate::sources::row::{Origin, endpoint, is_under_way, rows};
 use crate::sources::sign::Params;
 use crate::sources::sign::beijing;
 use crate::sources::sign::top::{Way, params, sign};
@@ -245,7 +246,7 @@ impl Platform for Taobao {
     fn detail(&self, want: &Want, tokens: &Tokens, at: Instant) -> Request {
         let id = want.ids.get(1).map_or("", String::as_str);
         let token = Some(&tokens.access);
-        match kind(want) {
+        match kind(want.method()) {
             REFUND => self.call(REFUND, token, at, &[("refund_id", id), ("fields", REFUND_FIELDS)]),
             TRACE => self.call(TRACE, token, at, &[("tid", id)]),
             _ => self.call(FULL, token, at, &[("tid", id), ("fields", ORDER_FIELDS)]),
@@ -253,23 +254,23 @@ impl Platform for Taobao {
     }
 
     fn read_detail(&self, want: &Want, answer: &Answer) -> Result<Page, Failure> {
-        let body = match body(answer, kind(want)) {
-            // No trace, or none for us, is not a parcel that stands still.
+        let body = match body(answer, kind(want.method())) {
+            // No trace is not a parcel that stands still.
             Err(failure)
-                if kind(want) == TRACE
-                    && matches!(failure.class, Class::Parameter | Class::Permission | Class::Unseen) =>
+                if kind(want.method()) == TRACE
+                    && matches!(failure.class, Class::Parameter | Class::Unseen) =>
             {
                 return Ok(Page::default());
             }
             read => read?,
         };
-        let row = match kind(want) {
+        let row = match kind(want.method()) {
             REFUND => body.get("refund"),
             TRACE => return self.trace(want, &body),
             _ => body.get("trade"),
         };
         let (row, from) = (row.cloned().unwrap_or(Value::Null), read::From::Single(want));
-        let (items, rejects) = rows(&[row], |row| match kind(want) {
+        let (items, rejects) = rows(&[row], |row| match kind(want.method()) {
             REFUND => self.refund(row, from),
             _ => self.order(row, from),
         });
@@ -277,6 +278,20 @@ impl Platform for Taobao {
             true => Ok(Page { items, rejects, facts: Facts::default() }),
             false => Err(Failure::new(Class::Malformed, "no_case")),
         }
+    }
+
+    fn looks(&self, case: &OpenCase) -> Vec<Want> {
+        let want = |word: &str| Want { ids: vec![word.to_owned(), case.id.clone()], modified: case.since };
+        match case.kind.as_str() {
+            "order" if self.traces && is_under_way(case) => vec![want("trade"), want("trace")],
+            "order" => vec![want("trade")],
+            "aftersale" => vec![want("refund")],
+            _ => Vec::new(),
+        }
+    }
+
+    fn method(&self, word: &str) -> String {
+        kind(word).to_owned()
     }
 
     fn renew(&self, tokens: &Tokens, at: Instant) -> Option<Request> {
@@ -324,10 +339,10 @@ impl Platform for Taobao {
 }
 
 /// The method that a case is asked for with.
-fn kind(want: &Want) -> &'static str {
-    match want.ids.first().map(String::as_str) {
-        Some("refund") => REFUND,
-        Some("trace") => TRACE,
+fn kind(word: &str) -> &'static str {
+    match word {
+        "refund" => REFUND,
+        "trace" => TRACE,
         _ => FULL,
     }
 }

@@ -31,7 +31,7 @@ pub struct Known {
 }
 
 /// The families that the system raises of itself.
-const OWN_FAMILIES: [&str; 13] = [
+const OWN_FAMILIES: [&str; 14] = [
     "channel.degraded",
     "channel.down",
     "config.rejected",
@@ -40,6 +40,7 @@ const OWN_FAMILIES: [&str; 13] = [
     "source.authorise",
     "source.blind",
     "source.malformed",
+    "source.method",
     "source.skew",
     "storm",
     "system.clock",

@@ -26,6 +26,7 @@ mod judge;
 mod laws;
 #[cfg(test)]
 mod letter;
+mod open;
 mod reload;
 #[cfg(test)]
 mod rings;
@@ -58,6 +59,7 @@ pub use changes::{
     RetractionReason, Verdict,
 };
 pub use desk::{Desk, Observed};
+pub use open::{OpenCase, OpenCases};
 pub use reload::{Move, ReloadDifference};
 pub use shipments::{Shipment, Shipments};
 pub use snapshot::{CaseRow, Snapshot};

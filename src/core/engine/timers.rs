@@ -59,6 +59,16 @@ impl Timers {
         whole + self.slots.get(&last).map_or(0, |slot| slot.count_until(offset))
     }
 
+    /// The cases that are due by `at`, the earliest slots first; within one they are in no order.
+    pub(super) fn until(&self, at: Instant) -> impl Iterator<Item = u32> + '_ {
+        let (last, offset) = place(at);
+        let slots = self.slots.range(..=last);
+        slots.flat_map(move |(number, slot)| {
+            let most = if *number < last { u16::MAX } else { offset };
+            slot.entries().filter(move |entry| entry.0 <= most).map(|entry| entry.1)
+        })
+    }
+
     /// Moves the entry of a case; [`Instant::MAX`] stands for none.
     pub(super) fn rearm(&mut self, before: Instant, after: Instant, case: u32) {
         if before == after {
@@ -105,6 +115,14 @@ impl Slot {
             Slot::Loose { entries, .. } => entries.len(),
             Slot::Ordered(entries) => entries.len(),
         }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let (loose, ordered) = match self {
+            Slot::Loose { entries, .. } => (entries.as_slice(), None),
+            Slot::Ordered(entries) => (&[][..], Some(entries)),
+        };
+        loose.iter().chain(ordered.into_iter().flatten())
     }
 
     /// How many lie at most so far into it.
@@ -187,6 +205,11 @@ mod tests {
                 if i % look == 0 {
                     let now = Instant::from_millis(millis / 9 - 10_000);
                     prop_assert_eq!(timers.count_until(now), plain.iter().filter(|(at, _)| *at <= now).count());
+                    let mut until: Vec<u32> = timers.until(now).collect();
+                    until.sort_unstable();
+                    let mut due: Vec<u32> = plain.iter().filter(|(at, _)| *at <= now).map(|(_, c)| *c).collect();
+                    due.sort_unstable();
+                    prop_assert_eq!(until, due);
                     prop_assert_eq!(timers.first_until(now), plain.first().filter(|(at, _)| *at <= now).copied());
                 }
             }

@@ -74,7 +74,14 @@ fn shop(secret: bool) -> SourceConfig {
 
 /// What was noticed of a source: the family, and how, if it is there.
 async fn noticed(orders: &mut mpsc::Receiver<Order>) -> (&'static str, Option<Edge>) {
-    match orders.recv().await {
+    let told = loop {
+        match orders.recv().await {
+            // Nobody answers: it is asked again.
+            Some(Order::Ahead { .. }) => {}
+            told => break told,
+        }
+    };
+    match told {
         Some(Order::Noticed(Noticed::Source { family, source, text, edge })) => {
             assert_eq!(&*source, "shop");
             (family, text.map(|_| edge))
@@ -97,7 +104,7 @@ async fn a_source_that_is_taken_out_is_forgotten() {
         assert_eq!(noticed(&mut orders).await, ("source.skew", None));
         assert!(shows(&metrics, "blind{source=\"shop\"} 1"));
         polled.send(Polled { sources: Arc::default(), zone: TimeZone::UTC }).unwrap();
-        for family in ["source.authorise", "source.blind", "source.skew"] {
+        for family in ["source.authorise", "source.blind", "source.method", "source.skew"] {
             assert_eq!(noticed(&mut orders).await, (family, None));
         }
         assert!(!metrics.text().unwrap().contains("shop"));
@@ -110,7 +117,8 @@ async fn a_source_that_is_taken_out_is_forgotten() {
 
 fn source(rig: &Rig, config: &SourceConfig) -> Source {
     rig.metrics.source_begins("shop", Class::RESULTS);
-    rig.polls.source("shop", config, &TimeZone::UTC, Arc::new(Mutex::new(Pace::new(NonZeroU32::MIN))))
+    let soon = watch::channel(Soon::default()).1;
+    rig.polls.source("shop", config, &TimeZone::UTC, Arc::new(Mutex::new(Pace::new(NonZeroU32::MIN))), soon)
 }
 
 fn planner(feeds: &[Feed]) -> Planner {
@@ -205,4 +213,100 @@ async fn an_authorisation_that_ends_is_told_until_there_is_another() {
     assert!(source.warn(&mut tools, &mut planner).await.is_ok());
     assert_eq!(noticed(&mut rig.orders).await, ("source.authorise", None));
     assert_eq!(tools.tokens.access.reveal(), "b");
+}
+
+/// What the desk says rings soon is asked for by its id just before; a method that is refused is told once with its name, and
+/// that it is over.
+#[tokio::test]
+async fn what_rings_soon_is_asked_for_and_a_refused_method_is_told() {
+    let mut rig = rig(BTreeMap::new());
+    let config = SourceConfig { token_file: None, access_token_env: Some("S".to_owned()), ..shop(true) };
+    let (soon, heard) = watch::channel(Soon::default());
+    rig.metrics.source_begins("shop", Class::RESULTS);
+    let app = Arc::new(Mutex::new(Pace::new(NonZeroU32::MIN)));
+    let mut source = rig.polls.source("shop", &config, &TimeZone::UTC, app, heard);
+    let tools = source.tools().await.unwrap();
+    let mut planner = planner(&[]);
+    let case = OpenCase {
+        source: "shop".to_owned(),
+        kind: "order".to_owned(),
+        id: "o1".to_owned(),
+        next: Some(NOW + Span::from_secs(30)),
+        ..OpenCase::default()
+    };
+    soon.send_replace(Arc::new(BTreeMap::from([("shop".to_owned(), vec![case.clone()])])));
+    let desk = async {
+        match rig.orders.recv().await {
+            Some(Order::Open { source, from: 0, answer, .. }) => {
+                assert_eq!(&*source, "shop");
+                drop(answer.send(Default::default()));
+            }
+            _ => panic!("nobody asked who is open"),
+        }
+    };
+    let (looked, ()) = tokio::join!(source.look_again(&tools, &mut planner), desk);
+    assert!(looked.is_ok());
+    let at = Span::from_secs(1000);
+    let Next::Ask(call) = planner.next(NOW, at, &mut Pace::new(NonZeroU32::MIN)) else {
+        panic!("it is not asked for")
+    };
+    let What::Again(want, _) = &call.what else { panic!("{call:?}") };
+    assert_eq!(want.ids, ["order", "o1"]);
+
+    assert!(source.tell_refused(&tools, &planner).await.is_ok());
+    assert_eq!(
+        noticed(&mut rig.orders).await,
+        ("source.method", None),
+        "an earlier process may have told it"
+    );
+    let refusal = Failure::new(Class::Permission, "20031");
+    planner.failed(Some(&call), refusal, at, &mut Pace::new(NonZeroU32::MIN));
+    assert_eq!(planner.blind(at + Span::HOUR.times(3)), None);
+    for told in [true, false] {
+        assert!(source.tell_refused(&tools, &planner).await.is_ok());
+        match rig.orders.try_recv() {
+            Ok(Order::Noticed(Noticed::Source {
+                family: "source.method", text: Some(text), edge, ..
+            })) if told => {
+                assert!(text.contains("pdd.order.information.get") && text.contains("20031"), "{text}");
+                assert_eq!(edge, Edge::Prewarning);
+            }
+            told_again => assert!(!told && told_again.is_err(), "{told}"),
+        }
+    }
+    let step = planner.took(&call, Page::default()).unwrap();
+    planner.kept(step, NOW, at);
+    assert!(source.tell_refused(&tools, &planner).await.is_ok());
+    assert_eq!(noticed(&mut rig.orders).await, ("source.method", None));
+}
+
+/// The desk is asked for all sources at once, and each is told of its own cases.
+#[tokio::test]
+async fn one_task_asks_who_rings_soon() {
+    let rig = rig(BTreeMap::new());
+    let soon = Arc::new(watch::channel(Soon::default()).0);
+    let sources = Arc::new(["a", "b"].map(str::to_owned).into());
+    let (orders, mut desk) = mpsc::channel(4);
+    let lookout = Lookout { sources, orders, time: Arc::new(rig.time.clone()), soon: soon.clone() };
+    let story = async {
+        let Some(Order::Ahead { sources, until, answer }) = desk.recv().await else {
+            panic!("nothing is asked")
+        };
+        assert_eq!((sources.len(), until), (2, NOW + Span::from_minutes(30)));
+        let case = |source: &str, id: &str| OpenCase {
+            source: source.to_owned(),
+            id: id.to_owned(),
+            ..OpenCase::default()
+        };
+        let mut heard = soon.subscribe();
+        drop(answer.send(vec![case("a", "1"), case("b", "2"), case("a", "3")]));
+        heard.changed().await.unwrap();
+        let told = heard.borrow_and_update().clone();
+        let ids = |name: &str| told[name].iter().map(|case| case.id.clone()).collect::<Vec<_>>();
+        assert_eq!((ids("a"), ids("b")), (vec!["1".to_owned(), "3".to_owned()], vec!["2".to_owned()]));
+    };
+    tokio::select! {
+        () = lookout.look() => panic!("it has ended"),
+        () = story => {}
+    }
 }

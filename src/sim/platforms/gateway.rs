@@ -22,6 +22,10 @@ pub struct Manners {
     pub outages: Vec<(Instant, Instant)>,
     /// The platform's clock minus the true one, in ms.
     pub skew_ms: i64,
+    /// Methods that the app was not given.
+    pub refused: Vec<&'static str>,
+    /// Methods that are out of order, while the others answer.
+    pub broken: Vec<&'static str>,
     /// Windows may reach up to now: the other reading of a sentence that can be read in two ways.
     pub open_end: bool,
 }
@@ -37,6 +41,15 @@ pub struct Gateway {
     pub requests: BTreeMap<String, u64>,
     /// Refusals, by code.
     pub refusals: BTreeMap<String, u64>,
+}
+
+/// Why a method is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The app was not given it.
+    Refused,
+    /// It is out of order.
+    Broken,
 }
 
 /// What went wrong with a request.
@@ -74,6 +87,16 @@ impl Gateway {
     /// Counts a refusal.
     pub fn refused(&mut self, code: impl Display) {
         *self.refusals.entry(code.to_string()).or_default() += 1;
+    }
+
+    /// Whether a method is refused, or out of order.
+    pub fn closed(&self, method: &str) -> Option<Closed> {
+        let Manners { refused, broken, .. } = &self.manners;
+        match (refused.contains(&method), broken.contains(&method)) {
+            (true, _) => Some(Closed::Refused),
+            (_, true) => Some(Closed::Broken),
+            _ => None,
+        }
     }
 
     /// Whether this request is one too many for its minute.

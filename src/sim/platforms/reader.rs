@@ -1,7 +1,9 @@
 //! Whatever reads a simulated platform in the tests: the code that reads the real one, in virtual time. It dies, before a
 //! commit and after one; in the end what it knows is compared with what is true of the shop. The platforms are simulated.
 
+mod again;
 mod days;
+mod desk;
 mod truth;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,15 +17,22 @@ use crate::core::model::Observation;
 use crate::core::time::{Instant, Span};
 use crate::sources::http::{Answer, Request};
 use crate::sources::platform::{Platform, Tokens};
+use crate::sources::poll::again::Why;
 use crate::sources::poll::cadence::Cadence;
 use crate::sources::poll::pace::Pace;
 use crate::sources::poll::{Call, Class, Failure, Kept, Next, Planner, What};
 
+pub use again::{
+    a_broken_method_delays_nothing, a_lost_row_is_found, a_refused_method_is_told, traces_are_read,
+    what_was_done_a_moment_ago_does_not_ring,
+};
 pub use days::{bad_day, calm, day, over_a_socket, wrong_clock};
 pub use truth::{Case, Truth, plain_aftersale, plain_order};
 
 /// When every test begins.
 pub const START: Instant = Instant::from_secs(1_767_571_200);
+/// Nobody sleeps longer without looking.
+const LONGEST: Span = Span::from_secs(20);
 /// What a request takes.
 const TRIP: Span = Span::from_millis(80);
 
@@ -51,6 +60,10 @@ pub struct Reader<P> {
     pub most_blind: bool,
     pub every: Span,
     pub counts: Counts,
+    /// Who rings; without one nothing is read again.
+    pub desk: Option<desk::Desk>,
+    /// Whether it is told what to read again.
+    pub reads_again: bool,
     tokens: Tokens,
     app: Pace,
     kept: BTreeMap<String, Kept>,
@@ -62,8 +75,12 @@ pub struct Reader<P> {
 pub struct Counts {
     /// Requests for pages.
     pub pages: u64,
-    /// Requests for single cases.
+    /// Requests for single cases that a list has told of.
     pub details: u64,
+    /// Requests for cases that were about to ring.
+    pub before_rings: u64,
+    /// Requests for cases whose turn it was.
+    pub in_turn: u64,
     /// Windows that were walked to their end.
     pub windows: u64,
     /// Rows that came.
@@ -81,7 +98,16 @@ pub struct Counts {
 struct Shown {
     read: usize,
     waiting: BTreeMap<(Kind, String), BTreeMap<Instant, Instant>>,
-    kept: Vec<(Kind, Instant, Instant)>,
+    kept: Vec<Keeping>,
+}
+
+/// A change that was kept.
+#[derive(Clone, Copy)]
+struct Keeping {
+    kind: Kind,
+    updated: Instant,
+    visible: Instant,
+    kept: Instant,
 }
 
 impl Shown {
@@ -105,7 +131,7 @@ impl Shown {
         // What it was before is of no interest any more.
         let later = waiting.split_off(&(seen.as_of + Span::from_millis(1)));
         if let Some(visible) = std::mem::replace(waiting, later).get(&seen.as_of) {
-            self.kept.push((kind, *visible, now));
+            self.kept.push(Keeping { kind, updated: seen.as_of, visible: *visible, kept: now });
         }
     }
 }
@@ -148,6 +174,8 @@ impl<P: Platform> Reader<P> {
             most_blind: false,
             every,
             counts: Counts::default(),
+            desk: None,
+            reads_again: true,
             tokens,
             app: per_minute(6000),
             kept: BTreeMap::new(),
@@ -164,8 +192,18 @@ impl<P: Platform> Reader<P> {
 
     /// One decision, and what comes of it; it `dies` before the commit, or after it.
     pub fn step<M: Judged>(&mut self, mall: &mut M, dies: bool) {
-        match self.planner.next(self.now, self.now.since(START), &mut self.app) {
-            Next::Wait(span) => self.now = self.now + span.max(Span::from_millis(1)),
+        let at = (self.now, self.now.since(START));
+        if let Some(desk) = &mut self.desk {
+            desk.advance(self.now);
+            if self.reads_again {
+                desk.tell(&self.adapter, &mut self.planner, at);
+            }
+        }
+        match self.planner.next(at.0, at.1, &mut self.app) {
+            Next::Wait(span) => {
+                let most = if self.desk.is_some() { LONGEST } else { span };
+                self.now = self.now + span.min(most).max(Span::from_millis(1));
+            }
             Next::Renew => self.renew(mall),
             Next::Ask(call) => self.ask(mall, &call, dies),
         }
@@ -204,14 +242,19 @@ impl<P: Platform> Reader<P> {
         let feed = self.planner.feed(call.feed).unwrap().clone();
         let request = match &call.what {
             What::Page(ask) => self.adapter.page(&feed, *ask, &self.tokens, theirs),
-            What::Case(want) => self.adapter.detail(want, &self.tokens, theirs),
+            What::Case(want) | What::Again(want, _) => self.adapter.detail(want, &self.tokens, theirs),
         };
         let is_page = matches!(call.what, What::Page(_));
-        *(if is_page { &mut self.counts.pages } else { &mut self.counts.details }) += 1;
+        *match &call.what {
+            What::Page(_) => &mut self.counts.pages,
+            What::Case(_) => &mut self.counts.details,
+            What::Again(_, Why::Ring(_)) => &mut self.counts.before_rings,
+            What::Again(_, Why::Turn) => &mut self.counts.in_turn,
+        } += 1;
         let answer = self.send(mall, &request);
         let read = answer.and_then(|answer| match &call.what {
             What::Page(ask) => self.adapter.read_page(&feed, *ask, &answer),
-            What::Case(want) => self.adapter.read_detail(want, &answer),
+            What::Case(want) | What::Again(want, _) => self.adapter.read_detail(want, &answer),
         });
         let step = read.and_then(|page| self.planner.took(call, page));
         if dies && self.now.as_millis() % 2 == 0 {
@@ -223,12 +266,17 @@ impl<P: Platform> Reader<P> {
                 // One commit.
                 self.counts.rejects += step.rejects.len() as u64;
                 self.counts.rows += step.rows as u64;
-                self.counts.windows += u64::from(!step.kept.cursor.is_walking() && is_page);
-                self.kept.insert(feed.name.clone(), step.kept.clone());
+                if let Some(kept) = &step.kept {
+                    self.counts.windows += u64::from(!kept.cursor.is_walking() && is_page);
+                    self.kept.insert(feed.name.clone(), kept.clone());
+                }
                 for seen in &step.observations {
                     let key = (seen.kind.to_string(), seen.id.to_string());
                     self.cases.entry(key).or_default().observe(seen);
                     self.shown.kept(seen, self.now);
+                    if let Some(desk) = &mut self.desk {
+                        desk.observe(seen, self.now);
+                    }
                 }
                 self.planner.kept(step, self.now, elapsed);
             }
@@ -237,6 +285,12 @@ impl<P: Platform> Reader<P> {
         if dies {
             self.die();
         }
+    }
+
+    /// With a desk behind it.
+    pub fn with_desk(mut self) -> Reader<P> {
+        self.desk = Some(desk::Desk::new());
+        self
     }
 
     fn die(&mut self) {
@@ -265,7 +319,7 @@ impl<P: Platform> Reader<P> {
     }
 }
 
-/// How long changes waited from when they were shown until they were kept: the least that so many of a hundred waited.
+/// How long changes waited until they were kept: the least that so many of a hundred waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waits {
     pub count: usize,
@@ -275,14 +329,15 @@ pub struct Waits {
 }
 
 impl<P> Reader<P> {
-    /// How long changes of a kind waited, those left out that were shown while nothing could be read.
-    pub fn waits(&self, kind: Kind, manners: &Manners) -> Waits {
+    /// How long changes of a kind waited since they were shown in a list that ends `lag` ago, those left out that were
+    /// shown while nothing could be read.
+    pub fn waits(&self, kind: Kind, lag: Span, manners: &Manners) -> Waits {
         let hour = Span::from_minutes(30);
         let calm = |from: Instant, to: Instant| {
             !manners.outages.iter().any(|(begin, end)| from <= *end + hour && *begin <= to)
         };
-        let kept = self.shown.kept.iter().filter(|(k, from, to)| *k == kind && calm(*from, *to));
-        let mut waits: Vec<Span> = kept.map(|(_, visible, kept)| kept.since(*visible)).collect();
+        let kept = self.shown.kept.iter().filter(|k| k.kind == kind && calm(k.visible, k.kept));
+        let mut waits: Vec<Span> = kept.map(|k| k.kept.since(k.visible.max(k.updated + lag))).collect();
         waits.sort_unstable();
         let at = |percent: usize| waits.get(waits.len() * percent / 100).copied().unwrap_or(Span::ZERO);
         let max = waits.last().copied().unwrap_or(Span::ZERO);

@@ -161,6 +161,11 @@ impl Shop {
         number
     }
 
+    /// Agrees to an after-sale by hand.
+    pub fn agree(&mut self, number: u64, at: Instant) {
+        self.judge(number, Stage::Agreed, Instant::from_secs(at.as_secs()));
+    }
+
     /// Lets it move on to `now`.
     pub fn advance(&mut self, now: Instant) {
         while let Some(entry) = self.agenda.first_entry().filter(|e| e.key().0 <= now) {

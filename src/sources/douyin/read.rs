@@ -81,15 +81,20 @@ impl Douyin {
         let parcel = objects(row, "logistics_info").next();
         let mut text = |name: &'static str| read.keep(name, Fields(parcel?).id(name));
         let (carrier, waybill) = (text("company"), text("tracking_no"));
-        for (name, text) in [("carrier", &carrier), ("waybill", &waybill)] {
-            seen.attributes.extend(text.clone().map(|text| (name.into(), Attribute::Text(text.into()))));
+        for (name, text) in [("carrier", carrier), ("waybill", waybill)] {
+            seen.attributes.extend(text.map(|text| (name.into(), Attribute::Text(text.into()))));
         }
-        let want = carrier.zip(waybill).filter(|_| self.traces && status == "shipped");
-        let want = want.map(|(carrier, waybill)| Want {
-            ids: vec!["trace".to_owned(), id.clone(), carrier, waybill],
-            modified,
-        });
-        Ok(read.item(id, modified, ship_by.filter(|_| open), want, vec![seen]))
+        Ok(read.item(id, modified, ship_by.filter(|_| open), None, vec![seen]))
+    }
+
+    /// An order alone, as it was asked for. Which wrapper it has is not published.
+    pub(super) fn single_order(&self, want: &Want, row: &Map<String, Value>) -> Result<Item, Bad> {
+        let inner = row.get("shop_order_detail").and_then(Value::as_object);
+        let item = self.order(inner.unwrap_or(row))?;
+        match want.ids.get(1) == Some(&item.id) {
+            true => Ok(item),
+            false => Err("order_id is not the one that was asked for".to_owned()),
+        }
     }
 
     pub(super) fn aftersale(&self, row: &Map<String, Value>) -> Result<Item, Bad> {
@@ -130,8 +135,7 @@ impl Douyin {
         seen.attributes.push(("platform_joined".into(), Attribute::Bool(joined)));
         let mut observations = vec![seen];
         let mut names: Vec<&'static str> = Vec::new();
-        // A buyer who withdraws leaves 28; nobody has looked at 6.
-        if matches!(code, 3 | 7 | 8 | 11..=14 | 27 | 29) {
+        if is_reviewed(code) {
             names.push("return_reviewed");
         }
         if refund == Some(3) {
@@ -145,8 +149,9 @@ impl Douyin {
         Ok(read.item(id, modified, deadline, want, observations))
     }
 
-    /// An after-sale that the platform arbitrates: until when the merchant must bring evidence.
-    pub(super) fn arbitration(&self, want: &Want, row: &Map<String, Value>) -> Result<Item, Bad> {
+    /// An after-sale alone: how it stands, and, where the platform arbitrates, until when the merchant must bring
+    /// evidence.
+    pub(super) fn single_aftersale(&self, want: &Want, row: &Map<String, Value>) -> Result<Item, Bad> {
         let process = row.get("process_info").and_then(Value::as_object).ok_or("process_info is missing")?;
         let inner = |name: &str| process.get(name).and_then(Value::as_object);
         let info = inner("after_sale_info").ok_or("after_sale_info is missing")?;
@@ -160,11 +165,27 @@ impl Douyin {
         let modified = read.keep("update_time", fields.time("update_time"));
         let modified = modified.unwrap_or(want.modified).max(want.modified);
         let arbitrate = inner("arbitrate_info").map(Fields);
-        let mut time = |name: &'static str| read.keep(name, arbitrate?.time(name));
-        let deadline = time("arbitrate_status_deadline");
+        let evidence = arbitrate
+            .and_then(|info| read.keep("arbitrate_status_deadline", info.time("arbitrate_status_deadline")));
+        let dispute = arbitrate.and_then(|info| read.keep("arbitrate_status", info.int("arbitrate_status")));
+        let code = read.keep("after_sale_status", fields.int("after_sale_status"));
+        let refund = read.keep("refund_status", fields.int("refund_status"));
+        let status_deadline = read.keep("status_deadline", fields.time("status_deadline"));
+        let deadline = evidence.or(status_deadline.filter(|_| code.is_some_and(is_ours)));
         let mut seen = self.origin.observation("aftersale", &id, modified);
         seen.marks.extend(deadline.map(|at| mark("handle_by", at)));
-        Ok(read.item(id, modified, deadline, None, vec![seen]))
+        // Whether the money is back, and whether the platform has joined, stands in the list where it does not here.
+        let status = code.filter(|code| *code != 12 || refund.is_some());
+        let status = status.filter(|code| dispute.is_some() || !matches!(code, 27 | 29));
+        if let Some(code) = status {
+            self.origin.attributes(&mut seen, aftersale_word(code, refund, dispute));
+            seen.attributes.push(("aftersale_status".into(), Attribute::Int(code)));
+        }
+        let mut observations = vec![seen];
+        if code.is_some_and(is_reviewed) {
+            observations.push(self.origin.first_seen("aftersale", &id, modified, &["return_reviewed"]));
+        }
+        Ok(read.item(id, modified, deadline, None, observations))
     }
 
     /// When the courier had the parcel: the first node of its trace.
@@ -211,6 +232,11 @@ fn expires(fields: Fields<'_>, created: Instant) -> Option<Instant> {
 /// The merchant must act (`platforms` 5.5).
 fn is_ours(code: i64) -> bool {
     matches!(code, 6 | 8 | 11)
+}
+
+/// The merchant has decided once. A buyer who withdraws leaves 28; nobody has looked at 6.
+fn is_reviewed(code: i64) -> bool {
+    matches!(code, 3 | 7 | 8 | 11..=14 | 27 | 29)
 }
 
 /// `platforms` 5.5. A row says 3 for what a request calls 13.

@@ -1,14 +1,12 @@
 //! Pages as the platform documents them, and pages as they arrive on a bad day.
 
-use std::fmt::Write as _;
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::model::{Observation, Value as Attribute};
 use crate::core::problem::Problems;
 use crate::sources::config::Section;
 use crate::sources::platform::Item;
+use crate::sources::row::told::{answer, feed_of, told};
 use crate::sources::sign::Body;
 
 fn with(config: DouyinConfig) -> Douyin {
@@ -22,21 +20,12 @@ fn shop() -> Douyin {
 }
 
 fn feed(name: &str) -> Feed {
-    shop().feeds.iter().find(|f| f.name == name).unwrap().clone()
+    feed_of(&shop(), name)
 }
 
 fn ask() -> Ask {
     let at = Instant::from_secs(1_767_600_000);
     Ask { from: at, to: at + Span::from_minutes(30), page: 0, size: 100, count: false }
-}
-
-fn answer(body: impl Into<Vec<u8>>) -> Answer {
-    Answer {
-        status: 200,
-        content_type: "application/json".to_owned(),
-        body: body.into(),
-        ..Answer::default()
-    }
 }
 
 fn read(name: &str, body: impl Into<Vec<u8>>) -> Result<Page, String> {
@@ -47,22 +36,6 @@ const ORDERS_PAGE: &str = include_str!("../../../tests/fixtures/sources/douyin/o
 const AFTERSALES_PAGE: &str = include_str!("../../../tests/fixtures/sources/douyin/aftersales.json");
 const AFTERSALE_CASE: &str = include_str!("../../../tests/fixtures/sources/douyin/aftersale.json");
 const TRACE_CASE: &str = include_str!("../../../tests/fixtures/sources/douyin/trace.json");
-
-/// What it says, for comparing.
-fn told(observation: &Observation<'_>) -> String {
-    let mut text = format!("{} {} {}", observation.kind, observation.id, observation.as_of);
-    for mark in &observation.marks {
-        _ = write!(text, " {}={}", mark.name, mark.at);
-    }
-    for (name, value) in &observation.attributes {
-        match value {
-            Attribute::Text(value) => _ = write!(text, " {name}={value}"),
-            Attribute::Int(value) => _ = write!(text, " {name}={value}"),
-            other => _ = write!(text, " {name}={other:?}"),
-        }
-    }
-    text
-}
 
 fn want(ids: &[&str]) -> Want {
     let ids = ids.iter().map(|id| (*id).to_owned()).collect();
@@ -118,7 +91,8 @@ fn a_documented_after_sale_and_its_deadline_are_read() {
     let item = &shop().read_detail(&asked, &answer(AFTERSALE_CASE)).unwrap().items[0];
     assert_eq!(
         told(&item.observations[0]),
-        "aftersale 7100000000000000001 2026-01-05T03:00:00Z handle_by=2026-01-08T02:00:00Z"
+        "aftersale 7100000000000000001 2026-01-05T03:00:00Z handle_by=2026-01-08T02:00:00Z status=to_handle \
+         shop=flagship aftersale_status=27"
     );
     let other = shop().read_detail(&want(&["aftersale", "8"]), &answer(AFTERSALE_CASE));
     assert_eq!(other.unwrap_err().to_string(), "malformed (no_case)", "another after-sale is not this one");
@@ -127,9 +101,21 @@ fn a_documented_after_sale_and_its_deadline_are_read() {
 #[test]
 fn a_trace_that_is_not_there_says_nothing() {
     let tracing = with(DouyinConfig { traces: true, ..DouyinConfig::default() });
-    let shipped = ORDERS_PAGE.replace("\"order_status\":101", "\"order_status\":3");
-    let page = tracing.read_page(&feed("orders"), ask(), &answer(shipped)).unwrap();
-    let asked = page.items[1].want.clone().unwrap();
+    let sent = OpenCase {
+        kind: "order".to_owned(),
+        id: "6920000000000000002".to_owned(),
+        since: Instant::from_secs(1_767_578_430),
+        status: Some("shipped".to_owned()),
+        carrier: Some("zhongtong".to_owned()),
+        waybill: Some("75300000000001".to_owned()),
+        ..OpenCase::default()
+    };
+    let words = |shop: &Douyin, case: &OpenCase| {
+        shop.looks(case).iter().map(|want| want.method().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(words(&shop(), &sent), ["order"]);
+    assert_eq!(words(&tracing, &OpenCase { is_picked_up: true, ..sent.clone() }), ["order"]);
+    let asked = tracing.looks(&sent)[1].clone();
     assert_eq!(asked.ids, ["trace", "6920000000000000002", "zhongtong", "75300000000001"]);
     let page = tracing.read_detail(&asked, &answer(TRACE_CASE)).unwrap();
     assert_eq!(
@@ -138,11 +124,17 @@ fn a_trace_that_is_not_there_says_nothing() {
     );
     for body in [
         r#"{"code":50002,"sub_code":"isv.business-failed:2"}"#,
-        r#"{"code":30001,"sub_code":"isv.app-permissions-insufficient"}"#,
+        r#"{"code":30001,"sub_code":"isv.waybill-not-yours"}"#,
         r#"{"code":10000,"data":{"track_info":{}}}"#,
     ] {
         assert_eq!(tracing.read_detail(&asked, &answer(body)), Ok(Page::default()), "{body}");
     }
+    let refused = answer(r#"{"code":30001,"sub_code":"isv.app-permissions-insufficient"}"#);
+    assert_eq!(
+        tracing.read_detail(&asked, &refused).unwrap_err().class,
+        Class::Permission,
+        "of the app as a whole"
+    );
     let throttled = tracing.read_detail(&asked, &answer(r#"{"code":60000}"#));
     assert_eq!(throttled.unwrap_err().class, Class::Throttled);
 }

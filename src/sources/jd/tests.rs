@@ -1,11 +1,9 @@
 //! Pages as the platform documents them, and pages as they arrive on a bad day.
 
-use std::fmt::Write as _;
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::model::Observation;
+use crate::sources::row::told::{answer, feed_of, told};
 
 fn shop_with(change: impl FnOnce(&mut JdConfig)) -> Jd {
     let mut config =
@@ -20,21 +18,12 @@ fn shop() -> Jd {
 }
 
 fn feed(name: &str) -> Feed {
-    shop().feeds.iter().find(|f| f.name == name).unwrap().clone()
+    feed_of(&shop(), name)
 }
 
 fn ask() -> Ask {
     let at = Instant::from_secs(1_767_571_200);
     Ask { from: at, to: at + Span::from_minutes(240), page: 1, size: 100, count: true }
-}
-
-fn answer(body: impl Into<Vec<u8>>) -> Answer {
-    Answer {
-        status: 200,
-        content_type: "application/json".to_owned(),
-        body: body.into(),
-        ..Answer::default()
-    }
 }
 
 fn read(name: &str, body: impl Into<Vec<u8>>) -> Result<Page, String> {
@@ -43,22 +32,6 @@ fn read(name: &str, body: impl Into<Vec<u8>>) -> Result<Page, String> {
 
 const ORDER: &str = include_str!("../../../tests/fixtures/sources/jd/orders.json");
 const SERVICE: &str = include_str!("../../../tests/fixtures/sources/jd/aftersales.json");
-
-/// One line a mark and an attribute, for comparing.
-fn told(observation: &Observation<'_>) -> String {
-    let mut text = format!("{} {} {}", observation.kind, observation.id, observation.as_of);
-    for mark in &observation.marks {
-        _ = write!(text, " {}={}", mark.name, mark.at);
-    }
-    for (name, value) in &observation.attributes {
-        match value {
-            Attribute::Text(value) => _ = write!(text, " {name}={value}"),
-            Attribute::Int(value) => _ = write!(text, " {name}={value}"),
-            other => _ = write!(text, " {name}={other:?}"),
-        }
-    }
-    text
-}
 
 #[test]
 fn a_documented_page_of_orders_is_read() {

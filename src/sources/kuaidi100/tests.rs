@@ -8,6 +8,7 @@ use super::*;
 use crate::core::model::{Observation, Value as Attribute};
 use crate::core::time::Instant;
 use crate::sources::parcels::trace::Whose as OfWhom;
+use crate::sources::row::told::answer;
 
 const QUERY: &str = include_str!("../../../tests/fixtures/sources/kuaidi100/query.json");
 
@@ -22,15 +23,6 @@ fn account() -> Kuaidi100 {
 
 fn number() -> Number {
     Number::new("yuantong", "YT0000000000001").unwrap()
-}
-
-fn answer(body: impl Into<Vec<u8>>) -> Answer {
-    Answer {
-        status: 200,
-        content_type: "application/json".to_owned(),
-        body: body.into(),
-        ..Answer::default()
-    }
 }
 
 fn read(body: impl Into<Vec<u8>>) -> Result<Trace, String> {

@@ -1,11 +1,9 @@
 //! Pages as the platform documents them, and pages as they arrive on a bad day.
 
-use std::fmt::Write as _;
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::model::Observation;
+use crate::sources::row::told::{answer, feed_of, told};
 
 fn shop() -> Pinduoduo {
     let config = PinduoduoConfig { client_id: "c".to_owned(), ..PinduoduoConfig::default() };
@@ -18,21 +16,12 @@ fn shop() -> Pinduoduo {
 }
 
 fn feed(name: &str) -> Feed {
-    shop().feeds.iter().find(|f| f.name == name).unwrap().clone()
+    feed_of(&shop(), name)
 }
 
 fn ask() -> Ask {
     let at = Instant::from_secs(1_767_600_000);
     Ask { from: at, to: at + Span::from_minutes(30), page: 1, size: 100, count: true }
-}
-
-fn answer(body: impl Into<Vec<u8>>) -> Answer {
-    Answer {
-        status: 200,
-        content_type: "application/json".to_owned(),
-        body: body.into(),
-        ..Answer::default()
-    }
 }
 
 fn read(name: &str, body: impl Into<Vec<u8>>) -> Result<Page, String> {
@@ -42,22 +31,6 @@ fn read(name: &str, body: impl Into<Vec<u8>>) -> Result<Page, String> {
 const ORDER: &str = include_str!("../../../tests/fixtures/sources/pinduoduo/orders.json");
 const REFUND: &str = include_str!("../../../tests/fixtures/sources/pinduoduo/refunds.json");
 const DETAIL: &str = include_str!("../../../tests/fixtures/sources/pinduoduo/refund.json");
-
-/// One line a mark and an attribute, for comparing.
-fn told(observation: &Observation<'_>) -> String {
-    let mut text = format!("{} {} {}", observation.kind, observation.id, observation.as_of);
-    for mark in &observation.marks {
-        _ = write!(text, " {}={}", mark.name, mark.at);
-    }
-    for (name, value) in &observation.attributes {
-        match value {
-            Attribute::Text(value) => _ = write!(text, " {name}={value}"),
-            Attribute::Int(value) => _ = write!(text, " {name}={value}"),
-            other => _ = write!(text, " {name}={other:?}"),
-        }
-    }
-    text
-}
 
 #[test]
 fn a_documented_page_of_orders_is_read() {
@@ -84,13 +57,15 @@ fn a_documented_after_sale_and_its_deadline_are_read() {
          shop=flagship order=260105-000000000000001 after_sales_status=2 dispute_refund_status=0 after_sales_type=2"
     );
     let want = item.want.clone().unwrap();
-    assert_eq!(want.ids, ["260105-000000000000001", "7000000001"]);
+    assert_eq!(want.ids, ["aftersale", "260105-000000000000001", "7000000001"]);
     let detail = shop().read_detail(&want, &answer(DETAIL)).unwrap();
     assert_eq!(
         told(&detail.items[0].observations[0]),
-        "aftersale 7000000001 2026-01-05T02:00:00Z handle_by=2026-01-07T02:00:00Z platform_joined=Bool(false)"
+        "aftersale 7000000001 2026-01-05T02:00:00Z handle_by=2026-01-07T02:00:00Z status=to_handle shop=flagship \
+         after_sales_status=2 platform_joined=Bool(false)"
     );
-    let other = Want { ids: vec!["260105-000000000000001".to_owned(), "8".to_owned()], ..want };
+    let other =
+        Want { ids: ["aftersale", "260105-000000000000001", "8"].map(str::to_owned).to_vec(), ..want };
     assert!(shop().read_detail(&other, &answer(DETAIL)).is_err(), "another case is not this one");
 }
 

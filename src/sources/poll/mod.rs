@@ -6,6 +6,7 @@
 //! - a page and its cursor are one step: what was not kept is asked again;
 //! - every wait has an end, every retry a limit and jitter, everything that is remembered a bound.
 
+pub mod again;
 pub mod breaker;
 pub mod cadence;
 mod class;

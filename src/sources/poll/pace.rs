@@ -69,6 +69,11 @@ impl Pace {
         })
     }
 
+    /// The time from one request to the next, at the rate that is used now.
+    pub fn gap(&self) -> Span {
+        Span::from_millis(60_000 * 100 / i64::from(self.per_minute.get() * self.share).max(1))
+    }
+
     /// The platform throttled us: half as often from now on.
     pub fn throttled(&mut self, elapsed: Span) {
         if self.share < 100 && elapsed.less(self.changed) < SAME {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::model::{Observation, combine, hash64};
 use crate::core::time::{Instant, Span};
 use crate::sources::platform::{Feed, Page, REFRESH_BEFORE, Reject, Want};
+use crate::sources::poll::again::{Again, Part, Reads, Why};
 use crate::sources::poll::breaker::Breaker;
 use crate::sources::poll::cadence::Cadence;
 use crate::sources::poll::pace::Pace;
@@ -57,8 +58,10 @@ pub struct Call {
 pub enum What {
     /// A page.
     Page(Ask),
-    /// A case.
+    /// A case that a list has told of.
     Case(Want),
+    /// A case that is known, once more.
+    Again(Want, Why),
 }
 
 /// What to do now.
@@ -77,8 +80,11 @@ pub enum Next {
 pub struct Step {
     /// The list, by its place.
     pub feed: usize,
-    /// Its cursor.
-    pub kept: Kept,
+    /// Its cursor; `None` where it is where it was.
+    pub kept: Option<Kept>,
+    /// The case that was asked for by its id.
+    about: Option<Want>,
+    why: Option<Why>,
     /// What is news.
     pub observations: Vec<Observation<'static>>,
     /// What could not be used.
@@ -101,6 +107,37 @@ struct Known {
     digest: u64,
     modified: Instant,
     deadline: Option<Instant>,
+}
+
+impl What {
+    /// The case that is asked for by its id.
+    fn case(&self) -> Option<&Want> {
+        match self {
+            What::Page(_) => None,
+            What::Case(want) | What::Again(want, _) => Some(want),
+        }
+    }
+}
+
+/// What is kept of a case that was read once more: its list goes on where it was.
+fn again(want: &Want, why: Why, page: Page) -> Step {
+    let rows = page.items.len() + page.rejects.len();
+    let mut step = Step {
+        feed: 0,
+        kept: None,
+        about: Some(want.clone()),
+        why: Some(why),
+        observations: Vec::new(),
+        rejects: page.rejects,
+        rows,
+        odd: BTreeSet::new(),
+        news: Vec::new(),
+    };
+    for item in page.items {
+        step.observations.extend(item.observations);
+        step.odd.extend(item.odd);
+    }
+    step
 }
 
 struct List {
@@ -143,6 +180,7 @@ pub struct Planner {
     renew_before: Span,
     access_until: Option<Instant>,
     lost: Vec<(String, Span)>,
+    again: Reads,
 }
 
 impl std::fmt::Debug for Planner {
@@ -193,7 +231,28 @@ impl Planner {
             renew_before: REFRESH_BEFORE,
             access_until: None,
             lost: Vec::new(),
+            again: Reads::default(),
         }
+    }
+
+    /// What rings soon, instead of what was told before ([`Reads::ahead`]).
+    pub fn ahead(&mut self, cases: Vec<Again>) {
+        self.again.ahead(cases, self.pace.gap());
+    }
+
+    /// The part of the desk's open cases to ask for now, if any.
+    pub fn part(&self, elapsed: Span) -> Option<Part> {
+        self.again.part(elapsed)
+    }
+
+    /// Such a part: it goes on at `next` of `end`.
+    pub fn open(&mut self, cases: Vec<Again>, part: (Option<u32>, u32), now: (Instant, Span)) {
+        self.again.open(cases, part, self.pace.gap(), now);
+    }
+
+    /// The methods that are refused while all else is answered, by the first ids of what is asked with them, and why.
+    pub fn refused(&self) -> impl Iterator<Item = (&str, &Failure)> {
+        self.again.refused()
     }
 
     /// Until when the token is good.
@@ -235,22 +294,42 @@ impl Planner {
         }
         let deadline = self.deadline(now);
         let round = self.cadence.wait(now, deadline);
-        let Some(call) = self.choose((now, theirs), elapsed, deadline) else {
+        let call = match self.again.ring(now, elapsed) {
+            Some((want, why)) => Some(Call { feed: 0, what: What::Again(want, why) }),
+            None => self.choose((now, theirs), elapsed, deadline),
+        };
+        let Some(call) = call else {
             let due = self.lists.iter().map(|l| l.due.less(elapsed)).min().unwrap_or(round);
+            let turn = self.again.turn_in(elapsed).filter(|_| self.is_calm());
+            let due = self.again.ring_in(now, elapsed).into_iter().chain(turn).fold(due, Span::min);
             return Next::Wait(due.max(Span::from_millis(100)));
         };
         match self.pace.take(elapsed).and_then(|()| app.take(elapsed)) {
-            Ok(()) => Next::Ask(call),
+            Ok(()) => {
+                if let What::Again(_, why) = &call.what {
+                    self.again.asked(*why, self.pace.gap(), elapsed);
+                }
+                Next::Ask(call)
+            }
             Err(wait) => Next::Wait(wait),
         }
     }
 
+    /// A platform that throttles is not asked for what can wait.
+    fn is_calm(&self) -> bool {
+        self.pace.share() == 100
+    }
+
+    /// What comes first (`platforms` 10.1, 9): lists by their ranks, then what is read again, then what is behind.
     fn choose(
         &mut self,
         (now, theirs): (Instant, Instant),
         elapsed: Span,
         deadline: Option<Instant>,
     ) -> Option<Call> {
+        for place in 0..self.lists.len() {
+            self.forget_refused(place, now, elapsed);
+        }
         for list in self.lists.iter_mut().filter(|l| l.due <= elapsed) {
             if list.kept.wants.is_empty() && !list.kept.cursor.is_walking() {
                 if self.skew.is_known() {
@@ -275,7 +354,14 @@ impl Planner {
             true if theirs.since(list.kept.cursor.through()) > BEHIND + list.feed.rules.lag => u8::MAX,
             true => list.feed.rank,
         };
-        let (feed, list) = ready.min_by_key(|(place, list)| (rank(list), list.due, *place))?;
+        let first = ready.min_by_key(|(place, list)| (rank(list), list.due, *place));
+        if first.is_none_or(|(_, list)| rank(list) == u8::MAX)
+            && self.is_calm()
+            && let Some((want, why)) = self.again.turn(elapsed)
+        {
+            return Some(Call { feed: 0, what: What::Again(want, why) });
+        }
+        let (feed, list) = first?;
         let what = match list.kept.wants.first() {
             Some(want) => What::Case(want.clone()),
             None => What::Page(list.kept.cursor.ask(&list.feed.rules)?),
@@ -288,13 +374,19 @@ impl Planner {
     /// # Errors
     /// It does not fit what was asked: to be told to [`Planner::failed`].
     pub fn took(&self, call: &Call, page: Page) -> Result<Step, Failure> {
+        if let What::Again(want, why) = &call.what {
+            return Ok(again(want, *why, page));
+        }
         let unknown = || Failure::new(Class::Parameter, "no_list");
         let list = self.lists.get(call.feed).ok_or_else(unknown)?;
         let Page { items, rejects, facts } = page;
         let rows = items.len() + rejects.len();
+        let mut kept = list.kept.clone();
         let mut step = Step {
             feed: call.feed,
-            kept: list.kept.clone(),
+            kept: None,
+            about: None,
+            why: None,
             observations: Vec::new(),
             rejects,
             rows,
@@ -303,14 +395,14 @@ impl Planner {
         };
         match &call.what {
             What::Page(_) => {
-                step.kept.cursor = list.kept.cursor.took(&list.feed.rules, facts)?;
+                kept.cursor = list.kept.cursor.took(&list.feed.rules, facts)?;
                 for item in items {
                     let known = list.known.get(&item.id);
                     // Never back (`platforms` 10.1, 6), and nothing twice.
                     if known.is_some_and(|k| k.digest == item.digest || k.modified > item.modified) {
                         continue;
                     }
-                    step.kept.wants.extend(item.want);
+                    kept.wants.extend(item.want);
                     step.observations.extend(item.observations);
                     step.odd.extend(item.odd);
                     let known =
@@ -319,7 +411,8 @@ impl Planner {
                 }
             }
             What::Case(want) => {
-                step.kept.wants.retain(|w| w != want);
+                kept.wants.retain(|w| w != want);
+                step.about = Some(want.clone());
                 for item in items {
                     step.observations.extend(item.observations);
                     step.odd.extend(item.odd);
@@ -330,15 +423,23 @@ impl Planner {
                     step.news.push(News { id: item.id, known });
                 }
             }
+            What::Again(..) => {}
         }
+        step.kept = Some(kept);
         Ok(step)
     }
 
     /// The step is kept.
     pub fn kept(&mut self, step: Step, now: Instant, elapsed: Span) {
         self.answered(elapsed);
+        match (&step.about, step.why) {
+            (Some(want), Some(why)) => self.again.read(want, why),
+            (Some(want), None) => self.again.fine(want),
+            (None, _) => {}
+        }
         let Some(list) = self.lists.get_mut(step.feed) else { return };
-        list.kept = step.kept;
+        let Some(kept) = step.kept else { return };
+        list.kept = kept;
         list.stumbles = None;
         for News { id, known } in step.news {
             let before = list.known.insert(id.clone(), known);
@@ -365,6 +466,16 @@ impl Planner {
         }
     }
 
+    /// What a refused method would say is not waited for: the round asks for it once it is answered again.
+    fn forget_refused(&mut self, place: usize, now: Instant, elapsed: Span) {
+        let Some(list) = self.lists.get_mut(place).filter(|list| !list.kept.wants.is_empty()) else { return };
+        list.kept.wants.retain(|want| !self.again.is_refused(want, elapsed));
+        if list.kept.wants.is_empty() && !list.kept.cursor.is_walking() && list.due <= elapsed {
+            list.stumbles = None;
+            self.settle(place, now, elapsed);
+        }
+    }
+
     /// A window was walked: when the list is due again.
     fn settle(&mut self, feed: usize, now: Instant, elapsed: Span) {
         let deadline = self.deadline(now);
@@ -388,6 +499,19 @@ impl Planner {
         self.tries += 1;
         let jitter = self.jitter(elapsed);
         let failure = self.doubted(failure);
+        if let Some(want) = call.and_then(|call| call.what.case())
+            && matches!(failure.class, Class::Permission | Class::Gone)
+        {
+            // The platform itself has answered.
+            self.answered(elapsed);
+            return self.again.refuse(want, failure, elapsed);
+        }
+        if let Some(Call { what: What::Again(want, why), .. }) = call
+            && matches!(failure.class, Class::Parameter | Class::Malformed | Class::Unseen | Class::Transient)
+        {
+            self.tries -= 1;
+            return self.again.failed(want, *why, failure.class, elapsed);
+        }
         if let Some(Call { feed, what: What::Case(want) }) = call
             && self.stumbled(*feed, want, failure.class, elapsed)
         {

@@ -1,8 +1,8 @@
 //! How a list is read to its end without losing a row: windows that lie in the past, walked in an order in which rows
 //! that leave while we read cannot take others with them (`platforms` 10.1, 10.2).
 //!
-//! Rows become visible late, so windows overlap. Where the overlap costs no page of its own it is there each time; a busy
-//! list is read again in full only now and then, and in between from where the last window ended.
+//! Rows become visible late, so windows overlap. Where the overlap costs no page of its own it is there each time. A busy
+//! list overlaps in full only now and then, and in between by what fits into pages that are asked for anyway.
 //!
 //! A [`Cursor`] is a value: it says what to ask next, and what it becomes once the answer is kept. Whoever drives it
 //! keeps the rows of a page and the next cursor in one commit, so a crash repeats a page at worst.
@@ -63,9 +63,14 @@ const DEEPEST: u64 = 50;
 const SHORTEST: Span = Span::from_secs(60);
 /// A window whose count grew while it was read is read again so often at most; the overlap brings the rest.
 const AGAIN: u8 = 2;
-/// It overlaps in full only after so many overlaps: reading the same rows each time would take most of all requests.
+/// It overlaps in full only after so many overlaps: reading the same rows each time would take most of all requests …
 const SELDOM: i64 = 2;
-/// A window of a busy list begins so long before the end of the one before: platforms differ about which second is in it.
+/// … or after one, where that takes no more pages than this.
+const WIDEST: u64 = 5;
+/// So full pages are planned, in percent: what does not fit takes another request.
+const FULL: u64 = 80;
+/// A window of a busy list begins so long before the end of the one before, at least: platforms differ about which second
+/// is in it.
 const NARROW: Span = Span::from_secs(5);
 
 /// How far a list has been read.
@@ -79,6 +84,34 @@ pub struct Cursor {
     /// The last window that overlapped in full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wide: Option<Wide>,
+    /// How busy it was lately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate: Option<Rate>,
+}
+
+/// So many rows in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Rate {
+    rows: u64,
+    over: Span,
+}
+
+impl Rate {
+    /// How many pages so long takes.
+    fn pages(self, span: Span, size: u64) -> u64 {
+        let millis = |span: Span| u64::try_from(span.as_millis()).unwrap_or(0).max(1);
+        (self.rows.saturating_mul(millis(span)) / millis(self.over)).div_ceil(size.max(1))
+    }
+
+    /// How much more than `fresh` fits into the pages that `fresh` takes.
+    fn spare(self, fresh: Span, size: u64) -> Span {
+        let millis = |span: Span| u64::try_from(span.as_millis()).unwrap_or(0).max(1);
+        let (rows, over, fresh) = (self.rows.max(1), millis(self.over), millis(fresh));
+        let page = (size * FULL / 100).max(1);
+        let pages = (rows.saturating_mul(fresh) / over).div_ceil(page).max(1);
+        let fits = page.saturating_mul(pages).saturating_mul(over) / rows;
+        Span::from_millis(i64::try_from(fits.saturating_sub(fresh)).unwrap_or(i64::MAX))
+    }
 }
 
 /// What the next window has to know of the last one that overlapped in full.
@@ -104,6 +137,11 @@ struct Window {
     /// It has more than a page.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     busy: bool,
+    /// Where it began before it was raised to the last row.
+    begin: Instant,
+    /// Rows that came.
+    #[serde(default)]
+    rows: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +192,7 @@ pub struct Facts {
 impl Cursor {
     /// One that begins to read at `from`.
     pub fn new(from: Instant) -> Cursor {
-        Cursor { through: from, window: None, wide: None }
+        Cursor { through: from, window: None, wide: None, rate: None }
     }
 
     /// Everything that was changed before is kept.
@@ -186,10 +224,18 @@ impl Cursor {
         if !lost.is_zero() {
             self.through = oldest;
         }
-        let narrow =
-            self.wide.is_some_and(|wide| wide.busy && end.since(wide.to) < rules.overlap.times(SELDOM));
+        let narrow = self.wide.is_some_and(|wide| {
+            let since = end.since(wide.to);
+            let dear =
+                self.rate.is_none_or(|r| r.pages(since + rules.overlap, rules.page_size.into()) > WIDEST);
+            wide.busy && since < rules.overlap.times(if dear { SELDOM } else { 1 })
+        });
         let from = match (narrow, self.wide) {
-            (true, _) => self.through - NARROW.min(rules.overlap),
+            (true, _) => {
+                let fresh = end.since(self.through);
+                let spare = self.rate.map(|rate| rate.spare(fresh, rules.page_size.into()));
+                self.through - spare.unwrap_or(NARROW).max(NARROW).min(rules.overlap)
+            }
             // What was shown late since then is in it.
             (false, Some(wide)) => wide.to.min(self.through) - rules.overlap,
             (false, None) => self.through - rules.overlap,
@@ -204,7 +250,7 @@ impl Cursor {
             Walk::Keyset => Stage::Up { page: 1 },
             Walk::Forward { .. } => Stage::Next { page: 1, after: None },
         };
-        self.window = Some(Window { from, to, goal: to, stage, narrow, busy: false });
+        self.window = Some(Window { from, to, goal: to, stage, narrow, busy: false, begin: from, rows: 0 });
         (!lost.is_zero()).then_some(lost)
     }
 
@@ -235,7 +281,8 @@ impl Cursor {
     /// [`Class::Malformed`]: a count was asked for and is missing, or a walk ends nowhere.
     pub fn took(&self, rules: &Rules, facts: Facts) -> Result<Cursor, Failure> {
         let malformed = |code: &str| Failure::new(Class::Malformed, code);
-        let Some(window) = self.window.clone() else { return Err(malformed("no_window")) };
+        let Some(mut window) = self.window.clone() else { return Err(malformed("no_window")) };
+        window.rows += facts.rows;
         let size = u64::from(rules.page_size.max(1));
         let pages = |total: u64| total.div_ceil(size);
         let stage = match window.stage.clone() {
@@ -252,6 +299,8 @@ impl Cursor {
             }
             Stage::Down { page: 1, total, again } => {
                 let now = facts.total.ok_or_else(|| malformed("no_total"))?;
+                // The first page was there before.
+                window.rows = now;
                 if now <= total || again >= AGAIN {
                     return Ok(self.over(window));
                 }
@@ -300,23 +349,25 @@ impl Cursor {
     /// The window was read to its end.
     fn over(&self, window: Window) -> Cursor {
         let through = self.through.max(window.to);
+        let rate = Some(Rate { rows: window.rows, over: window.to.since(window.begin) });
+        let rate = rate.filter(|rate| !rate.over.is_zero());
         let wide = match window.narrow {
             true => self.wide,
             false => Some(Wide { to: window.to, busy: window.busy }),
         };
         if window.to >= window.goal {
-            return Cursor { through, window: None, wide };
+            return Cursor { through, window: None, wide, rate };
         }
         // The next part of one that was halved.
         let length = window.to.since(window.from).max(SHORTEST);
         let (from, to) = (window.to, (window.to + length).min(window.goal));
-        let next = Window { from, to, stage: Stage::Count, ..window };
-        Cursor { through, window: Some(next), wide }
+        let next = Window { from, to, stage: Stage::Count, begin: from, rows: 0, ..window };
+        Cursor { through, window: Some(next), wide, rate }
     }
 
     fn halved(&self, window: Window) -> Cursor {
         let half = Span::from_secs(window.to.since(window.from).as_secs() / 2).max(SHORTEST);
-        self.on(Window { to: window.from + half, stage: Stage::Count, ..window })
+        self.on(Window { to: window.from + half, stage: Stage::Count, rows: 0, ..window })
     }
 }
 

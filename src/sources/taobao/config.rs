@@ -40,7 +40,8 @@ pub struct TaobaoConfig {
     pub page_size: u32,
     /// The types of trades whose refunds are asked for; without a word the platform shows those of two types only.
     pub refund_types: Vec<String>,
-    /// The courier's trace is asked for when an order is shipped: one request more for each.
+    /// The courier's trace of an order that is under way is asked for, until the courier has it: whenever the order is
+    /// read again.
     pub traces: bool,
     /// The method that renews a token; empty for none: only apps of the service market have it, the others have tokens
     /// of a fixed length.

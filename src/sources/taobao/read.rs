@@ -107,12 +107,8 @@ impl Taobao {
             observations.push(self.origin.first_seen("order", &id, modified, &["signed"]));
         }
         let unknown = open && paid.is_some() && (lines.is_empty() || waiting().any(|l| l.ship_by.is_none()));
-        let want = match from {
-            From::List if unknown => Some(("trade", &id)),
-            From::List if self.traces && status == "shipped" => Some(("trace", &id)),
-            _ => None,
-        };
-        let want = want.map(|(kind, id)| Want { ids: vec![kind.to_owned(), id.clone()], modified });
+        let asks = matches!(from, From::List) && unknown;
+        let want = asks.then(|| Want { ids: vec!["trade".to_owned(), id.clone()], modified });
         Ok(read.item(id, modified, ship_by.filter(|_| open), want, observations))
     }
 

@@ -1,16 +1,14 @@
 //! Pages as the platform documents them, and pages as they arrive on a bad day.
 
-use std::fmt::Write as _;
-
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::read::From;
 use super::*;
-use crate::core::model::{Observation, Value as Attribute};
 use crate::core::problem::Problems;
 use crate::sources::config::Section;
 use crate::sources::platform::Item;
+use crate::sources::row::told::{answer, feed_of, told};
 use crate::sources::sign::Body;
 
 fn with(config: TaobaoConfig) -> Taobao {
@@ -24,21 +22,12 @@ fn shop() -> Taobao {
 }
 
 fn feed(name: &str) -> Feed {
-    shop().feeds.iter().find(|f| f.name == name).unwrap().clone()
+    feed_of(&shop(), name)
 }
 
 fn ask() -> Ask {
     let at = Instant::from_secs(1_767_600_000);
     Ask { from: at, to: at + Span::from_minutes(30), page: 3, size: 50, count: true }
-}
-
-fn answer(body: impl Into<Vec<u8>>) -> Answer {
-    Answer {
-        status: 200,
-        content_type: "application/json".to_owned(),
-        body: body.into(),
-        ..Answer::default()
-    }
 }
 
 fn read(name: &str, body: impl Into<Vec<u8>>) -> Result<Page, String> {
@@ -49,21 +38,6 @@ const ORDERS_PAGE: &str = include_str!("../../../tests/fixtures/sources/taobao/o
 const REFUNDS_PAGE: &str = include_str!("../../../tests/fixtures/sources/taobao/refunds.json");
 const REFUND_CASE: &str = include_str!("../../../tests/fixtures/sources/taobao/refund.json");
 const TRACE_CASE: &str = include_str!("../../../tests/fixtures/sources/taobao/trace.json");
-
-/// What it says, for comparing.
-fn told(observation: &Observation<'_>) -> String {
-    let mut text = format!("{} {} {}", observation.kind, observation.id, observation.as_of);
-    for mark in &observation.marks {
-        _ = write!(text, " {}={}", mark.name, mark.at);
-    }
-    for (name, value) in &observation.attributes {
-        match value {
-            Attribute::Text(value) => _ = write!(text, " {name}={value}"),
-            other => _ = write!(text, " {name}={other:?}"),
-        }
-    }
-    text
-}
 
 fn want(kind: &str, id: &str) -> Want {
     Want { ids: vec![kind.to_owned(), id.to_owned()], modified: "2026-01-05T02:00:00Z".parse().unwrap() }
@@ -159,11 +133,36 @@ fn a_deadline_that_is_missing_is_asked_for() {
             assert_eq!(again.items[0].want, None, "it is not asked for for ever");
         }
     }
-    let shipped =
-        json!({ "tid": 5, "status": "WAIT_BUYER_CONFIRM_GOODS", "modified": "2026-01-05 10:00:00" });
+}
+
+/// An order is read again by its own number; its trace only while it is under way, and where that is wanted.
+#[test]
+fn what_is_known_is_asked_for_again() {
     let tracing = with(TaobaoConfig { traces: true, ..TaobaoConfig::default() });
-    let asked = tracing.order(shipped.as_object().unwrap(), From::List).unwrap().want.unwrap();
-    assert_eq!(asked.ids, ["trace", "5"]);
+    let case = |kind: &str, status: &str, is_picked_up: bool| OpenCase {
+        kind: kind.to_owned(),
+        id: "5".to_owned(),
+        status: Some(status.to_owned()),
+        is_picked_up,
+        ..OpenCase::default()
+    };
+    for (shop, case, want) in [
+        (&tracing, case("order", "to_ship", false), &["trade"][..]),
+        (&tracing, case("order", "shipped", false), &["trade", "trace"]),
+        (&tracing, case("order", "shipped", true), &["trade"]),
+        (&shop(), case("order", "shipped", false), &["trade"]),
+        (&tracing, case("aftersale", "to_handle", false), &["refund"]),
+        (&tracing, case("parcel", "", false), &[]),
+    ] {
+        let wants = shop.looks(&case);
+        let words: Vec<&str> = wants.iter().map(Want::method).collect();
+        assert_eq!(words, want, "{case:?}");
+        assert!(wants.iter().all(|want| want.ids[1] == "5"));
+    }
+    let refused = |code: u32| answer(format!(r#"{{"error_response":{{"code":{code},"msg":"no"}}}}"#));
+    let trace = want("trace", "5");
+    assert_eq!(shop().read_detail(&trace, &refused(41)), Ok(Page::default()), "no trace is no failure");
+    assert_eq!(shop().read_detail(&trace, &refused(11)).unwrap_err().class, Class::Permission);
 }
 
 /// `platforms` 1.7, 2.4.

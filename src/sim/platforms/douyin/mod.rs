@@ -7,7 +7,7 @@ mod tests;
 use serde_json::{Map, Value, json};
 
 use super::Asked;
-use super::gateway::{Gateway, Issue, Mall, Manners, Said};
+use super::gateway::{Closed, Gateway, Issue, Mall, Manners, Said};
 use super::shop::{Habits, Kind, Shop};
 use crate::core::ids::Secret;
 use crate::core::time::{Instant, Span};
@@ -136,9 +136,26 @@ impl Douyin {
             "" => return Err((40_001, "isv.access-token-missing", "缺少access_token")),
             token => self.admits(token, now)?,
         }
+        match self.gateway.closed(&method) {
+            Some(Closed::Refused) => {
+                return Err((30_001, "isv.app-permissions-insufficient", "应用没有接口权限"));
+            }
+            Some(Closed::Broken) => return Err((20_000, "isp.service-error", "服务不可用")),
+            None => {}
+        }
         match method.as_str() {
             "order.searchList" => self.orders(&params, now),
             "afterSale.List" => self.aftersales(&params, now),
+            "order.orderDetail" => {
+                let id = params.get("shop_order_id").and_then(Value::as_str).unwrap_or_default();
+                let number = id.parse::<u64>().ok().and_then(|id| id.checked_sub(FIRST_ORDER));
+                let row = number.and_then(|number| self.order_row(number));
+                row.map(|row| json!({ "shop_order_detail": row })).ok_or((
+                    50_002,
+                    "isv.business-failed:3",
+                    "订单不存在",
+                ))
+            }
             "afterSale.Detail" => {
                 let id =
                     params.get("after_sale_id").and_then(Value::as_str).and_then(|id| id.parse::<u64>().ok());

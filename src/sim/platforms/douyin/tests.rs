@@ -3,8 +3,9 @@
 use super::*;
 use crate::sim::platforms::Simulated;
 use crate::sim::platforms::reader::{
-    Judged, Reader, START, Truth, bad_day, calm, day, over_a_socket, plain_aftersale, plain_order,
-    wrong_clock,
+    Judged, Reader, START, Truth, a_broken_method_delays_nothing, a_lost_row_is_found,
+    a_refused_method_is_told, bad_day, calm, day, over_a_socket, plain_aftersale, plain_order,
+    traces_are_read, what_was_done_a_moment_ago_does_not_ring, wrong_clock,
 };
 use crate::sim::platforms::shop::{AfterSale, Order};
 use crate::sources::douyin::{Douyin as Adapter, DouyinConfig};
@@ -55,6 +56,46 @@ fn pair(seed: u64) -> (Adapter, Douyin) {
     let mut mall = mall(seed, 5, bad_day());
     mall.old = seed % 2 == 1;
     (adapter(), mall)
+}
+
+/// The methods for single cases.
+const SINGLE: &[&str] = &["order.orderDetail", "afterSale.Detail"];
+
+/// A day without trouble.
+fn quiet() -> (Adapter, Douyin) {
+    (adapter(), mall(6, 0, Manners::default()))
+}
+
+#[test]
+fn a_row_that_its_list_never_shows_is_found() {
+    a_lost_row_is_found(quiet());
+}
+
+#[test]
+fn nobody_is_rung_for_what_was_done_a_moment_ago() {
+    what_was_done_a_moment_ago_does_not_ring(quiet);
+}
+
+#[test]
+fn no_ring_waits_for_a_method_that_is_out_of_order() {
+    a_broken_method_delays_nothing(quiet(), SINGLE);
+}
+
+#[test]
+fn a_method_that_is_refused_does_not_make_its_source_blind() {
+    a_refused_method_is_told(quiet(), SINGLE);
+}
+
+/// Only parcels with the platform's own waybill have a trace.
+#[test]
+fn a_trace_says_when_an_order_was_picked_up() {
+    let pair = |traces| {
+        let config = DouyinConfig { app_key: "sim-app".to_owned(), traces, ..DouyinConfig::default() };
+        let origin = Origin { source: "douyin".to_owned(), shop: Some("flagship".to_owned()) };
+        let adapter = Adapter::new(origin, &config, Secret::new("sim-secret")).unwrap();
+        (adapter, mall(5, 0, Manners::default()))
+    };
+    traces_are_read(pair, "logistics.trackNoRouteDetail", |parcel| parcel % 2 == 1);
 }
 
 /// What may be refused on a bad day.

@@ -6,7 +6,7 @@ mod tests;
 use serde_json::{Map, Value, json};
 
 use super::Asked;
-use super::gateway::{Gateway, Issue, Mall, Manners, Said};
+use super::gateway::{Closed, Gateway, Issue, Mall, Manners, Said};
 use super::shop::{AfterSale, Habits, Kind, Order, Shop, Stage};
 use crate::core::ids::Secret;
 use crate::core::time::{Instant, Span};
@@ -126,7 +126,14 @@ impl Jd {
         let Ok(Value::Object(business)) = serde_json::from_str(&text("360buy_param_json")) else {
             return self.refuse(60, "JSON 解析错误");
         };
+        match self.gateway.closed(&method) {
+            Some(Closed::Refused) => return self.refuse(24, "无权调用API"),
+            Some(Closed::Broken) => return self.refuse(65, "后端超时"),
+            None => {}
+        }
         match method.as_str() {
+            "jingdong.pop.order.get" => self.order(&business),
+            "jingdong.asc.query.list" if business.contains_key("serviceId") => self.service(&business),
             "jingdong.pop.order.search" => self.order_list(&business, now),
             "jingdong.asc.query.list" => self.service_list(&business, now),
             _ => self.refuse(15, "不存在的方法名"),
@@ -207,6 +214,33 @@ impl Jd {
             result["orderInfoList"] = Value::Null;
         }
         json!({ "jingdong_pop_order_search_responce": { "code": "0", "searchorderinfo_result": result } })
+    }
+
+    /// Its wrapper is not published: this is what integrators have seen.
+    fn order(&mut self, business: &Map<String, Value>) -> Value {
+        let text = |name: &str| business.get(name).and_then(Value::as_str).unwrap_or_default();
+        if text("optional_fields").is_empty() {
+            return self.refuse(68, "可选字段校验失败");
+        }
+        let number = text("order_id").parse::<u64>().ok().and_then(|id| id.checked_sub(FIRST_ID));
+        let result = match number.and_then(|number| Some((number, self.shop.orders.get(&number)?))) {
+            Some((number, order)) => json!({ "apiResult": { "success": true, "numberCode": 0 },
+                                             "orderInfo": self.row(number, order) }),
+            None => json!({ "apiResult": { "success": false, "numberCode": "71" } }),
+        };
+        json!({ "jingdong_pop_order_get_responce": { "code": "0", "orderDetailInfo": result } })
+    }
+
+    fn service(&mut self, business: &Map<String, Value>) -> Value {
+        let text = |name: &str| business.get(name).and_then(Value::as_str).unwrap_or_default();
+        if text("operatePin") != PIN || text("operateNick").is_empty() {
+            return self.refuse(62, "缺少必填参数");
+        }
+        let number = text("serviceId").parse::<u64>().ok().and_then(|id| id.checked_sub(service_id(0)));
+        let found = number.and_then(|number| Some((number, self.shop.aftersales.get(&number)?)));
+        let rows: Vec<Value> = found.iter().map(|(number, case)| service(*number, case)).collect();
+        json!({ "jingdong_asc_query_list_responce": {
+            "code": "0", "pageResult": { "totalCount": rows.len(), "data": rows } } })
     }
 
     fn row(&self, number: u64, order: &Order) -> Value {

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::sim::platforms::reader::{
-    Judged, Reader, START, Truth, bad_day, calm, day, plain_aftersale, plain_order, wrong_clock,
+    Judged, Reader, START, Truth, a_broken_method_delays_nothing, a_lost_row_is_found,
+    a_refused_method_is_told, bad_day, calm, day, plain_aftersale, plain_order,
+    what_was_done_a_moment_ago_does_not_ring, wrong_clock,
 };
 use crate::sim::platforms::{Asked, Simulated};
 use crate::sources::http::Request;
@@ -55,6 +57,34 @@ fn adapter(ascending: bool) -> Adapter {
 
 fn mall(seed: u64, late: u8, manners: Manners) -> Jd {
     Jd::new("sim-key", "sim-secret", seed, late, manners, START)
+}
+
+/// The methods for single cases.
+const SINGLE: &[&str] = &["jingdong.pop.order.get"];
+
+/// A day without trouble.
+fn quiet() -> (Adapter, Jd) {
+    (adapter(true), mall(6, 0, Manners::default()))
+}
+
+#[test]
+fn a_row_that_its_list_never_shows_is_found() {
+    a_lost_row_is_found(quiet());
+}
+
+#[test]
+fn nobody_is_rung_for_what_was_done_a_moment_ago() {
+    what_was_done_a_moment_ago_does_not_ring(quiet);
+}
+
+#[test]
+fn no_ring_waits_for_a_method_that_is_out_of_order() {
+    a_broken_method_delays_nothing(quiet(), SINGLE);
+}
+
+#[test]
+fn a_method_that_is_refused_does_not_make_its_source_blind() {
+    a_refused_method_is_told(quiet(), SINGLE);
 }
 
 /// What may be refused on a bad day.

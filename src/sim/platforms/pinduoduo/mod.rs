@@ -8,7 +8,7 @@ mod wire;
 use serde_json::{Map, Value, json};
 
 use super::Asked;
-use super::gateway::{Gateway, Issue, Mall, Manners, Said};
+use super::gateway::{Closed, Gateway, Issue, Mall, Manners, Said};
 use super::shop::{AfterSale, Habits, Kind, Order, Shop, Stage};
 use crate::core::ids::Secret;
 use crate::core::time::{Instant, Span};
@@ -29,6 +29,8 @@ pub struct Pinduoduo {
 
 /// Ids of its after-sales lie above 2^53.
 const FIRST_ID: u64 = 9_007_199_254_740_993;
+/// The code of the one carrier, and its number (`logistics_id`).
+pub const CARRIER: &str = "YUNDA";
 /// How long a token is good.
 const TOKEN: Span = Span::from_minutes(6 * 60);
 
@@ -113,10 +115,17 @@ impl Pinduoduo {
         if !self.issue.admits(&text("access_token"), now) {
             return self.refuse(10019, "access_token已过期");
         }
+        match self.gateway.closed(&kind) {
+            Some(Closed::Refused) => return self.refuse(20031, "用户没有授权访问此接口"),
+            Some(Closed::Broken) => return self.refuse(52102, "服务降级"),
+            None => {}
+        }
         match kind.as_str() {
             "pdd.order.number.list.increment.get" => self.order_list(&params, now),
             "pdd.refund.list.increment.get" => self.refund_list(&params, now),
             "pdd.refund.information.get" => self.refund(&params),
+            "pdd.order.information.get" => self.order(&params),
+            "pdd.logistics.ordertrace.get" => self.trace(&params),
             _ => self.refuse(10017, "type不正确"),
         }
     }
@@ -225,6 +234,32 @@ impl Pinduoduo {
         let rows: Vec<Value> =
             found.iter().skip(skip).take(size).map(|(n, case)| refund_row(*n, case)).collect();
         json!({ "refund_increment_get_response": { "total_count": found.len(), "refund_list": rows } })
+    }
+
+    fn order(&mut self, params: &Map<String, Value>) -> Value {
+        let sn = params.get("order_sn").and_then(Value::as_str).unwrap_or_default();
+        let number = sn.strip_prefix("260105-").and_then(|number| number.parse::<u64>().ok());
+        match number.and_then(|number| Some((number, self.shop.orders.get(&number)?))) {
+            Some((number, order)) => {
+                json!({ "order_info_get_response": { "order_info": self.order_row(number, order) } })
+            }
+            None => self.refuse(50001, "订单不存在"),
+        }
+    }
+
+    /// It wants the carrier's code, not its number.
+    fn trace(&mut self, params: &Map<String, Value>) -> Value {
+        let text = |name: &str| params.get(name).and_then(Value::as_str).unwrap_or_default();
+        let parcel = self.shop.parcels.values().find(|parcel| parcel.waybill == text("mail_no"));
+        let Some(parcel) = parcel.filter(|_| text("company_code") == CARRIER) else {
+            return self.refuse(21001, "快递信息错误");
+        };
+        let nodes = [(parcel.collected, "GOT", "已揽收"), (parcel.signed, "SIGN", "已签收,签收人:张三")];
+        let nodes = nodes.into_iter().filter_map(|(at, action, text)| {
+            Some(json!({ "action": action, "status_time": beijing(at?), "status_desc": text,
+                         "node_description": "杭州" }))
+        });
+        json!({ "logistics_ordertrace_get_resposne": { "trace_list": nodes.collect::<Vec<Value>>() } })
     }
 
     fn refund(&mut self, params: &Map<String, Value>) -> Value {

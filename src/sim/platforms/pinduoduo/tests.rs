@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::sim::platforms::reader::{
-    Judged, Reader, START, Truth, bad_day, calm, day, over_a_socket, plain_aftersale, plain_order,
-    wrong_clock,
+    Judged, Reader, START, Truth, a_broken_method_delays_nothing, a_lost_row_is_found,
+    a_refused_method_is_told, bad_day, calm, day, over_a_socket, plain_aftersale, plain_order,
+    traces_are_read, what_was_done_a_moment_ago_does_not_ring, wrong_clock,
 };
 use crate::sim::platforms::{Asked, Simulated};
 use crate::sources::http::Request;
@@ -45,6 +46,51 @@ fn adapter() -> Adapter {
 
 fn mall(seed: u64, late: u8, manners: Manners) -> Pinduoduo {
     Pinduoduo::new("sim-client", "sim-secret", seed, late, manners, START)
+}
+
+/// The methods for single cases.
+const SINGLE: &[&str] = &["pdd.order.information.get", "pdd.refund.information.get"];
+
+/// A day without trouble.
+fn quiet() -> (Adapter, Pinduoduo) {
+    (adapter(), mall(6, 0, Manners::default()))
+}
+
+#[test]
+fn a_row_that_its_list_never_shows_is_found() {
+    a_lost_row_is_found(quiet());
+}
+
+#[test]
+fn nobody_is_rung_for_what_was_done_a_moment_ago() {
+    what_was_done_a_moment_ago_does_not_ring(quiet);
+}
+
+#[test]
+fn no_ring_waits_for_a_method_that_is_out_of_order() {
+    a_broken_method_delays_nothing(quiet(), SINGLE);
+}
+
+#[test]
+fn a_method_that_is_refused_does_not_make_its_source_blind() {
+    a_refused_method_is_told(quiet(), SINGLE);
+}
+
+/// Traces are asked for with the carrier's code, which orders do not have.
+#[test]
+fn a_trace_says_when_an_order_was_picked_up() {
+    let pair = |traces: bool| {
+        let carriers = [("44".to_owned(), CARRIER.to_owned())];
+        let config = PinduoduoConfig {
+            client_id: "sim-client".to_owned(),
+            trace_carriers: carriers.into_iter().filter(|_| traces).collect(),
+            ..PinduoduoConfig::default()
+        };
+        let origin = Origin { source: "pdd".to_owned(), shop: Some("flagship".to_owned()) };
+        let adapter = Adapter::new(origin, &config, Secret::new("sim-secret")).unwrap();
+        (adapter, mall(5, 0, Manners::default()))
+    };
+    traces_are_read(pair, "pdd.logistics.ordertrace.get", |_| true);
 }
 
 /// What may be refused on a bad day.

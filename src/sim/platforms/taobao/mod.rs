@@ -7,7 +7,7 @@ mod tests;
 use serde_json::{Value, json};
 
 use super::Asked;
-use super::gateway::{Gateway, Issue, Mall, Manners, Said};
+use super::gateway::{Closed, Gateway, Issue, Mall, Manners, Said};
 use super::shop::{Habits, Kind, Shop};
 use crate::core::ids::Secret;
 use crate::core::time::{Instant, Span};
@@ -142,6 +142,13 @@ impl Taobao {
                 return Err((27, "invalid-sessionkey", "Invalid Session"));
             }
             Some(_) => {}
+        }
+        match self.gateway.closed(method) {
+            Some(Closed::Refused) => {
+                return Err((11, "isv.permission-api-package-limit", "Insufficient isv permissions"));
+            }
+            Some(Closed::Broken) => return Err((15, "isp.remote-service-timeout", "Remote service error")),
+            None => {}
         }
         let id = |name: &str, first: u64| text(name).parse::<u64>().ok().and_then(|id| id.checked_sub(first));
         match method {

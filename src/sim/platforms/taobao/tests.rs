@@ -3,8 +3,9 @@
 use super::*;
 use crate::sim::platforms::Simulated;
 use crate::sim::platforms::reader::{
-    Judged, Reader, START, Truth, bad_day, calm, day, over_a_socket, plain_aftersale, plain_order,
-    wrong_clock,
+    Judged, Reader, START, Truth, a_broken_method_delays_nothing, a_lost_row_is_found,
+    a_refused_method_is_told, bad_day, calm, day, over_a_socket, plain_aftersale, plain_order,
+    traces_are_read, what_was_done_a_moment_ago_does_not_ring, wrong_clock,
 };
 use crate::sim::platforms::shop::{AfterSale, Order, Stage};
 use crate::sources::http::Request;
@@ -65,6 +66,34 @@ fn pair(seed: u64) -> (Adapter, Taobao) {
     (adapter(TaobaoConfig::default()), mall)
 }
 
+/// The methods for single cases.
+const SINGLE: &[&str] = &["taobao.trade.fullinfo.get", "taobao.refund.get"];
+
+/// A day without trouble.
+fn quiet() -> (Adapter, Taobao) {
+    (adapter(TaobaoConfig::default()), mall(6, 0, Manners::default()))
+}
+
+#[test]
+fn a_row_that_its_list_never_shows_is_found() {
+    a_lost_row_is_found(quiet());
+}
+
+#[test]
+fn nobody_is_rung_for_what_was_done_a_moment_ago() {
+    what_was_done_a_moment_ago_does_not_ring(quiet);
+}
+
+#[test]
+fn no_ring_waits_for_a_method_that_is_out_of_order() {
+    a_broken_method_delays_nothing(quiet(), SINGLE);
+}
+
+#[test]
+fn a_method_that_is_refused_does_not_make_its_source_blind() {
+    a_refused_method_is_told(quiet(), SINGLE);
+}
+
 /// What may be refused on a bad day.
 const REFUSED: [&str; 3] = ["7", "10", "15"];
 
@@ -116,29 +145,10 @@ fn tokens_are_renewed_and_their_end_is_told() {
 /// The courier's first node is when an order was picked up; that it was signed is not believed.
 #[test]
 fn a_trace_says_when_an_order_was_picked_up() {
-    let mut mall = mall(5, 0, Manners::default());
-    let now = START + Span::from_minutes(300);
-    mall.shop.place(1, START, START);
-    mall.shop.ship(1, START + Span::from_minutes(1));
-    mall.shop.advance(now);
-    let picked_up = mall.shop.parcels[&1].collected;
-    assert!(picked_up.is_some());
-    let mut reader = Reader::new(adapter(TaobaoConfig { traces: true, ..TaobaoConfig::default() }), &mall);
-    reader.now = now;
-    reader.planner = crate::sim::platforms::reader::planner(
-        &reader.adapter,
-        Default::default(),
-        &Tokens::default(),
-        reader.every,
-        START + Span::from_minutes(30),
-    );
-    reader.until(&mut mall, now + Span::from_minutes(30));
-    let case = &reader.cases[&("order".to_owned(), tid(1).to_string())];
-    assert_eq!(
-        (case.mark("picked_up"), case.mark("signed"), case.status()),
-        (picked_up, None, Some("shipped"))
-    );
-    assert!(mall.gateway.requests["taobao.logistics.trace.search"] >= 1);
+    let pair = |traces| {
+        (adapter(TaobaoConfig { traces, ..TaobaoConfig::default() }), mall(5, 0, Manners::default()))
+    };
+    traces_are_read(pair, "taobao.logistics.trace.search", |_| true);
 }
 
 #[tokio::test]

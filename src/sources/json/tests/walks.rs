@@ -165,13 +165,13 @@ impl Reader {
                         Some(after) => self.adapter.page_after(&feed, *ask, after, &self.tokens, now),
                         None => self.adapter.page(&feed, *ask, &self.tokens, now),
                     },
-                    What::Case(want) => self.adapter.detail(want, &self.tokens, now),
+                    What::Case(want) | What::Again(want, _) => self.adapter.detail(want, &self.tokens, now),
                 };
                 let answer = send(&request, server, way).await;
                 let step = answer
                     .and_then(|answer| match &call.what {
                         What::Page(ask) => self.adapter.read_page(&feed, *ask, &answer),
-                        What::Case(want) => self.adapter.read_detail(want, &answer),
+                        What::Case(want) | What::Again(want, _) => self.adapter.read_detail(want, &answer),
                     })
                     .and_then(|page| self.planner.took(&call, page));
                 if dies && self.deaths.is_multiple_of(2) {
