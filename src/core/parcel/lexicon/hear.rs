@@ -1,0 +1,227 @@
+//! What is heard in a text: one pass of the automaton, then what lies inside something harmless is left out, then the
+//! phrases that are there as a whole. All of it in time that grows with the text and no faster.
+
+use smallvec::SmallVec;
+
+use crate::core::parcel::lexicon::config::Reach;
+use crate::core::parcel::lexicon::normal::{ends_clause, ends_sentence};
+use crate::core::parcel::lexicon::phrase::Join;
+use crate::core::parcel::lexicon::table::{Means, Table, Use};
+
+/// A gap of a phrase is at most so many characters, …
+const GAP: usize = 12;
+/// … and so many between Latin words.
+const LATIN_GAP: usize = 32;
+/// Words that turn a clause around end it.
+const BUT: [&str; 6] = ["但", "不过", "然而", " but ", " however", "却"];
+
+/// A part of a text, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Part {
+    pub start: usize,
+    pub end: usize,
+}
+
+/// A phrase that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub pattern: usize,
+    /// All of it.
+    pub part: Part,
+    /// Its segments.
+    pub segments: SmallVec<[Part; 2]>,
+}
+
+/// A text of the automaton that is there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Word {
+    pub text: usize,
+    pub part: Part,
+    /// It lies in a forecast: it may say what is wrong, not where the parcel is.
+    pub ahead: bool,
+}
+
+/// What is there of a text, without what only sounds like it.
+#[derive(Debug)]
+pub(super) struct Hearing {
+    /// The words, by their ends.
+    pub words: Vec<Word>,
+    /// The phrases, by their ends.
+    pub phrases: Vec<Heard>,
+}
+
+/// Hears a text that is in one writing.
+pub(super) fn hear(table: &Table, text: &str) -> Hearing {
+    let mut words: Vec<Word> = Vec::new();
+    for found in table.automaton.find_overlapping_iter(text) {
+        let (number, part) =
+            (found.pattern().as_usize(), Part { start: found.start(), end: found.end() });
+        let (begins, ends) = table.texts[number].word;
+        let letter = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphabetic);
+        let before = part.start.checked_sub(1).and_then(|i| text.as_bytes().get(i));
+        if !(begins && letter(before) || ends && letter(text.as_bytes().get(part.end))) {
+            words.push(Word { text: number, part, ahead: false });
+        }
+    }
+    let found = phrases(table, text, &words, |t| &table.texts[t].harmless);
+    let harmless = spans(table, text, &found, false);
+    let ahead = spans(table, text, &found, true);
+    words.retain_mut(|word| {
+        // A comma behind it does not make it longer than what is harmless.
+        let (before, behind) = table.texts[word.text].bare;
+        let bare = Part { start: word.part.start + before, end: word.part.end - behind };
+        word.ahead = ahead.hold(bare);
+        !harmless.hold(bare)
+    });
+    let phrases = phrases(table, text, &words, |t| &table.texts[t].uses);
+    Hearing { words, phrases }
+}
+
+/// The phrases that the words make.
+fn phrases<'a>(
+    table: &'a Table,
+    text: &str,
+    words: &[Word],
+    uses: impl Fn(usize) -> &'a [Use],
+) -> Vec<Heard> {
+    /// The first segments of a phrase are there, and end here.
+    struct Begun {
+        pattern: usize,
+        next: usize,
+        segments: SmallVec<[Part; 2]>,
+    }
+    let mut out = Vec::new();
+    let mut begun: SmallVec<[Begun; 16]> = SmallVec::new();
+    for word in words {
+        // What ended so far back that no word which is still to come can go on with it.
+        let reach = table.longest + LATIN_GAP * 4;
+        begun.retain(|b| b.segments.last().is_some_and(|last| last.end + reach >= word.part.end));
+        for used in uses(word.text) {
+            let Use::Segment { pattern, segment } = *used else { continue };
+            let whole = &table.patterns[pattern];
+            if word.ahead && !matches!(table.blocks[whole.block].means, Means::Exception { .. }) {
+                continue;
+            }
+            let mut segments = match segment {
+                0 => SmallVec::new(),
+                // The nearest: what is said together stands together.
+                _ => {
+                    let fits = |b: &&Begun| {
+                        let Some(last) = b.segments.last() else { return false };
+                        b.pattern == pattern
+                            && b.next == segment
+                            && match whole.joins[segment] {
+                                Join::Close => last.end == word.part.start,
+                                Join::Gap => is_gap(text, last.end, word.part.start, whole.latin),
+                            }
+                    };
+                    let found = match table.blocks[whole.block].means {
+                        // Of what is harmless, all of it.
+                        Means::Harmless { .. } => begun.iter().find(fits),
+                        _ => begun.iter().rev().find(fits),
+                    };
+                    match found {
+                        Some(found) => found.segments.clone(),
+                        None => continue,
+                    }
+                }
+            };
+            segments.push(word.part);
+            if segment + 1 == whole.joins.len() {
+                let part = Part { start: segments[0].start, end: word.part.end };
+                out.push(Heard { pattern, part, segments });
+            } else {
+                begun.push(Begun { pattern, next: segment + 1, segments });
+            }
+        }
+    }
+    out
+}
+
+/// Whether what lies between may be left out.
+fn is_gap(text: &str, from: usize, to: usize, latin: bool) -> bool {
+    let most = if latin { LATIN_GAP } else { GAP };
+    if to < from || to - from > most * 4 {
+        return false;
+    }
+    let between = &text[from..to];
+    between.chars().count() <= most && !between.char_indices().any(|(i, c)| ends_sentence(text, from + i, c))
+}
+
+/// Spans, and whether something lies inside one of them.
+struct Spans {
+    /// Where each begins, ascending.
+    starts: Vec<usize>,
+    /// The furthest end of those up to here.
+    ends: Vec<usize>,
+}
+
+impl Spans {
+    /// Whether the part lies inside a span that is longer than it: what reaches beyond every span is heard.
+    fn hold(&self, part: Part) -> bool {
+        let before = self.starts.partition_point(|s| *s < part.start);
+        let upto = self.starts.partition_point(|s| *s <= part.start);
+        let end = |count: usize| count.checked_sub(1).map_or(0, |i| self.ends[i]);
+        end(before) >= part.end || end(upto) > part.end
+    }
+}
+
+/// How far everything harmless reaches; or all forecasts, which are harmless to milestones only.
+fn spans(table: &Table, text: &str, heard: &[Heard], ahead: bool) -> Spans {
+    let mut parts: Vec<Part> = Vec::with_capacity(heard.len());
+    // The ends of clauses and sentences are looked for once, from the back.
+    let mut wanted: Vec<(Part, Reach)> = Vec::new();
+    for found in heard {
+        match table.blocks[table.patterns[found.pattern].block].means {
+            Means::Harmless { forecast, .. } if forecast != ahead => {}
+            Means::Harmless { to: Reach::Phrase, .. } => parts.push(found.part),
+            Means::Harmless { to, .. } => wanted.push((found.part, to)),
+            _ => {}
+        }
+    }
+    wanted.sort_by_key(|(part, _)| *part);
+    let (mut clause, mut sentence) = (0, 0);
+    for (part, reach) in wanted {
+        let known = match reach {
+            Reach::Clause => &mut clause,
+            _ => &mut sentence,
+        };
+        // An end found for an earlier one that lies behind this one is the end of this one, too.
+        if *known < part.end {
+            *known = end_of(text, part, reach);
+        }
+        parts.push(Part { start: part.start, end: *known });
+    }
+    parts.sort();
+    let mut furthest = 0;
+    let ends = parts
+        .iter()
+        .map(|part| {
+            furthest = furthest.max(part.end);
+            furthest
+        })
+        .collect();
+    Spans { starts: parts.iter().map(|part| part.start).collect(), ends }
+}
+
+/// Where the clause or sentence ends that `part` stands in; at the latest with the brackets around it.
+fn end_of(text: &str, part: Part, reach: Reach) -> usize {
+    let mut depth = 0_usize;
+    for (i, c) in text[part.end..].char_indices() {
+        let at = part.end + i;
+        match c {
+            '(' | '[' | '【' | '「' | '《' => depth += 1,
+            ')' | ']' | '】' | '」' | '》' if depth == 0 => return at,
+            ')' | ']' | '】' | '」' | '》' => depth -= 1,
+            _ => {}
+        }
+        let ends = match reach {
+            Reach::Clause => ends_clause(text, at, c) || BUT.iter().any(|but| text[at..].starts_with(but)),
+            _ => ends_sentence(text, at, c),
+        };
+        if ends {
+            return at;
+        }
+    }
+    text.len()
+}
