@@ -9,6 +9,7 @@ static FILES: &[(&str, &str)] = &[
     ("calendars/cn_holidays.toml", include_str!("../../config/calendars/cn_holidays.toml")),
     ("calendars/desks.toml", include_str!("../../config/calendars/desks.toml")),
     ("policies/handbook.toml", include_str!("../../config/policies/handbook.toml")),
+    ("parcels/lexicon.toml", include_str!("../../config/parcels/lexicon.toml")),
     ("roster.toml", include_str!("../../config/roster.toml")),
     ("examples/demo.toml", include_str!("../../config/examples/demo.toml")),
     ("examples/first-alert.toml", include_str!("../../config/examples/first-alert.toml")),

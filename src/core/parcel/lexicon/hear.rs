@@ -12,6 +12,8 @@ use crate::core::parcel::lexicon::table::{Means, Table, Use};
 const GAP: usize = 12;
 /// … and so many between Latin words.
 const LATIN_GAP: usize = 32;
+/// With names in brackets, at most so many bytes.
+const FURTHEST: usize = 240;
 /// Words that turn a clause around end it.
 const BUT: [&str; 6] = ["但", "不过", "然而", " but ", " however", "却"];
 
@@ -94,7 +96,7 @@ fn phrases<'a>(
     let mut begun: SmallVec<[Begun; 16]> = SmallVec::new();
     for word in words {
         // What ended so far back that no word which is still to come can go on with it.
-        let reach = table.longest + LATIN_GAP * 4;
+        let reach = table.longest + FURTHEST;
         begun.retain(|b| b.segments.last().is_some_and(|last| last.end + reach >= word.part.end));
         for used in uses(word.text) {
             let Use::Segment { pattern, segment } = *used else { continue };
@@ -138,14 +140,27 @@ fn phrases<'a>(
     out
 }
 
-/// Whether what lies between may be left out.
+/// Whether what lies between may be left out. A name in brackets counts as one character, however long.
 fn is_gap(text: &str, from: usize, to: usize, latin: bool) -> bool {
-    let most = if latin { LATIN_GAP } else { GAP };
-    if to < from || to - from > most * 4 {
+    if to < from || to - from > FURTHEST {
         return false;
     }
-    let between = &text[from..to];
-    between.chars().count() <= most && !between.char_indices().any(|(i, c)| ends_sentence(text, from + i, c))
+    let most = if latin { LATIN_GAP } else { GAP };
+    let (mut depth, mut count) = (0_usize, 0);
+    for (i, c) in text[from..to].char_indices() {
+        let closes = matches!(c, ')' | ']' | '】' | '」' | '》');
+        if closes {
+            depth = depth.saturating_sub(1);
+        }
+        if depth == 0 && ends_sentence(text, from + i, c) {
+            return false;
+        }
+        count += usize::from(depth == 0 && !closes);
+        if matches!(c, '(' | '[' | '【' | '「' | '《') {
+            depth += 1;
+        }
+    }
+    count <= most
 }
 
 /// Spans, and whether something lies inside one of them.
