@@ -39,14 +39,12 @@ pub(super) struct Heard {
 pub(super) struct Word {
     pub text: usize,
     pub part: Part,
-    /// It lies in a forecast: it may say what is wrong, not where the parcel is.
-    pub ahead: bool,
 }
 
 /// What is there of a text, without what only sounds like it.
 #[derive(Debug)]
 pub(super) struct Hearing {
-    /// The words, by their ends.
+    /// The words that are heard by themselves, by their ends.
     pub words: Vec<Word>,
     /// The phrases, by their ends.
     pub phrases: Vec<Heard>,
@@ -62,21 +60,48 @@ pub(super) fn hear(table: &Table, text: &str) -> Hearing {
         let letter = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphabetic);
         let before = part.start.checked_sub(1).and_then(|i| text.as_bytes().get(i));
         if !(begins && letter(before) || ends && letter(text.as_bytes().get(part.end))) {
-            words.push(Word { text: number, part, ahead: false });
+            words.push(Word { text: number, part });
         }
     }
     let found = phrases(table, text, &words, |t| &table.texts[t].harmless);
-    let harmless = spans(table, text, &found, false);
-    let ahead = spans(table, text, &found, true);
-    words.retain_mut(|word| {
-        // A comma behind it does not make it longer than what is harmless.
-        let (before, behind) = table.texts[word.text].bare;
-        let bare = Part { start: word.part.start + before, end: word.part.end - behind };
-        word.ahead = ahead.hold(bare);
-        !harmless.hold(bare)
-    });
-    let phrases = phrases(table, text, &words, |t| &table.texts[t].uses);
+    let silent = Silent { harmless: spans(table, text, &found, false), ahead: spans(table, text, &found, true) };
+    let mut phrases = phrases(table, text, &words, |t| &table.texts[t].uses);
+    phrases.retain(|heard| silent.lets(table, text, heard));
+    words.retain(|word| !silent.harmless.hold(bare(text, word.part)));
     Hearing { words, phrases }
+}
+
+/// Where nothing is heard, and where no milestones are.
+struct Silent {
+    harmless: Spans,
+    ahead: Spans,
+}
+
+impl Silent {
+    /// Whether a phrase is heard: no part of it between two gaps lies inside something that is harmless.
+    fn lets(&self, table: &Table, text: &str, heard: &Heard) -> bool {
+        let pattern = &table.patterns[heard.pattern];
+        let milestones = !matches!(table.blocks[pattern.block].means, Means::Exception { .. });
+        let mut runs: SmallVec<[Part; 4]> = SmallVec::new();
+        for (part, join) in heard.segments.iter().zip(&pattern.joins) {
+            match runs.last_mut() {
+                Some(run) if *join == Join::Close => run.end = part.end,
+                _ => runs.push(*part),
+            }
+        }
+        !runs.iter().any(|run| {
+            let run = bare(text, *run);
+            self.harmless.hold(run) || milestones && self.ahead.hold(run)
+        })
+    }
+}
+
+/// A part without the signs at its ends: a comma behind it does not make it longer than what is harmless.
+fn bare(text: &str, part: Part) -> Part {
+    let all = &text[part.start..part.end];
+    let inner = all.trim_matches(|c: char| !c.is_alphanumeric());
+    let start = part.start + all.find(inner).unwrap_or(0);
+    Part { start, end: start + inner.len() }
 }
 
 /// The phrases that the words make.
@@ -101,9 +126,6 @@ fn phrases<'a>(
         for used in uses(word.text) {
             let Use::Segment { pattern, segment } = *used else { continue };
             let whole = &table.patterns[pattern];
-            if word.ahead && !matches!(table.blocks[whole.block].means, Means::Exception { .. }) {
-                continue;
-            }
             let mut segments = match segment {
                 0 => SmallVec::new(),
                 // The nearest: what is said together stands together.

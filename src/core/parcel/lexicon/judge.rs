@@ -106,20 +106,23 @@ pub(super) fn judge(table: &Table, text: &str, hearing: &Hearing) -> Reading {
         matches!(table.blocks[table.patterns[w.pattern].block].means, Means::Exception { weak: true, .. })
     });
     let told = if resolved.is_none() && (vague || wrong.is_none() && weak) { pair(table, text, hearing) } else { None };
-    if let Some((is, why)) = told {
-        reading.exception = Some(is);
-        reading.evidence.push(why);
+    // Tried in vain, and then handed over: the end of the text counts.
+    let over = |is: Exception, part: Part| {
+        milestone == Some(Milestone::Delivered)
+            && is_of_delivery(is)
+            && moved.is_some_and(|m| m.part.start >= part.end)
+    };
+    if let Some((is, part, why)) = told {
+        if !over(is, part) {
+            reading.exception = Some(is);
+            reading.evidence.push(why);
+        }
     } else if let Some(heard) = wrong
         && let Means::Exception { is, .. } = table.blocks[table.patterns[heard.pattern].block].means
+        && !over(is, heard.part)
     {
-        // Tried in vain, and then handed over: the end of the sentence counts.
-        let over = milestone == Some(Milestone::Delivered)
-            && is_of_delivery(is)
-            && moved.is_some_and(|m| m.part.start >= heard.part.end);
-        if !over {
-            reading.exception = Some(is);
-            reading.evidence.push(evidence(table, text, Of::Exception, heard));
-        }
+        reading.exception = Some(is);
+        reading.evidence.push(evidence(table, text, Of::Exception, heard));
     }
     reading.milestone = together(milestone, reading.exception);
     for heard in &hearing.phrases {
@@ -170,7 +173,7 @@ fn evidence(table: &Table, text: &str, of: Of, heard: &Heard) -> Evidence {
 }
 
 /// Two ideas in one clause (`logistics` 4.5): the first pair of the table that is there.
-fn pair(table: &Table, text: &str, hearing: &Hearing) -> Option<(Exception, Evidence)> {
+fn pair(table: &Table, text: &str, hearing: &Hearing) -> Option<(Exception, Part, Evidence)> {
     // The words of each pair's lists in the present clause: the first that ends, and the one that begins last.
     let mut sides: BTreeMap<(usize, usize), (Part, Part)> = BTreeMap::new();
     let mut best: Option<(usize, Part, Part)> = None;
@@ -208,7 +211,8 @@ fn pair(table: &Table, text: &str, hearing: &Hearing) -> Option<(Exception, Evid
     best.map(|(pair, one, two)| {
         let pair = &table.pairs[pair];
         let phrase = format!("{} + {}", &text[one.start..one.end], &text[two.start..two.end]);
-        (pair.is, Evidence { of: Of::Exception, by: By::Pair, block: pair.id.clone(), phrase })
+        let part = Part { start: one.start.min(two.start), end: one.end.max(two.end) };
+        (pair.is, part, Evidence { of: Of::Exception, by: By::Pair, block: pair.id.clone(), phrase })
     })
 }
 

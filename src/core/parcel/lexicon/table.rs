@@ -77,8 +77,6 @@ pub(super) struct Table {
 pub(super) struct Text {
     /// It begins or ends with a Latin letter, and must not begin or end inside a word.
     pub word: (bool, bool),
-    /// So many bytes before its first letter or digit, and behind its last.
-    pub bare: (usize, usize),
     /// As a part of what is harmless.
     pub harmless: Vec<Use>,
     /// As a part of everything else.
@@ -265,12 +263,9 @@ impl Maker<'_> {
             text.starts_with(|c: char| c.is_ascii_alphabetic()),
             text.ends_with(|c: char| c.is_ascii_alphabetic()),
         );
-        let inner = text.trim_matches(|c: char| !c.is_alphanumeric());
-        let before = text.find(inner).unwrap_or(0);
-        let bare = (before, text.len() - before - inner.len());
         let number = *self.numbers.entry(text).or_insert(next);
         if number == next {
-            self.texts.push(Text { word, bare, ..Text::default() });
+            self.texts.push(Text { word, ..Text::default() });
         }
         &mut self.texts[number]
     }
