@@ -57,7 +57,9 @@ fn reading(c: &mut Criterion) {
         group.bench_function(part, |b| b.iter(|| black_box(lexicon.read(&text))));
     }
     group.finish();
-    c.bench_function("lexicon, made ready", |b| b.iter(|| black_box(shiftbell::config::parcels::lexicon(LEXICON.as_ref()))));
+    c.bench_function("lexicon, made ready", |b| {
+        b.iter(|| black_box(shiftbell::config::parcels::lexicon(LEXICON.as_ref())))
+    });
 }
 
 criterion_group!(benches, reading);

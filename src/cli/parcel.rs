@@ -182,7 +182,11 @@ mod tests {
             ("no UTF-8", vec![0xff, 0xfe, b'\n', 0xe7, 0xad, b'\n'], 2),
             ("zero bytes", vec![0, 0, b'\n', 0x1b, b'[', b'2', b'J', b'\n'], 2),
             ("a huge line", [huge, b"\n\xe7\xad\xbe\xe6\x94\xb6\n".to_vec()].concat(), 2),
-            ("a line cut inside a character", ["签".repeat(LONGEST_LINE / 3 + 1).into_bytes(), vec![b'\n']].concat(), 1),
+            (
+                "a line cut inside a character",
+                ["签".repeat(LONGEST_LINE / 3 + 1).into_bytes(), vec![b'\n']].concat(),
+                1,
+            ),
         ] {
             for format in [Format::Json, Format::Text] {
                 let got = answers(format, &input);

@@ -59,6 +59,19 @@ pub enum Reach {
     Sentence,
 }
 
+/// What is not heard in something harmless.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mutes {
+    /// Nothing is.
+    #[default]
+    All,
+    /// It speaks of what is to come: where the parcel will be is not heard, what will go wrong is.
+    Milestones,
+    /// It is the name of a place: what is wrong is not heard, that it is a station is.
+    Exceptions,
+}
+
 /// `[[harmless]]`: negations, conditions, forecasts, advertisements.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,9 +81,9 @@ pub struct HarmlessConfig {
     /// How far it reaches.
     #[serde(default)]
     pub to: Reach,
-    /// It speaks of what is to come: only milestones are not heard in it, what will go wrong is.
+    /// What is not heard in it.
     #[serde(default)]
-    pub forecast: bool,
+    pub mutes: Mutes,
     /// The phrases.
     pub phrases: Vec<String>,
 }

@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use crate::core::parcel::lexicon::config::Reach;
+use crate::core::parcel::lexicon::config::{Mutes, Reach};
 use crate::core::parcel::lexicon::normal::{ends_clause, ends_sentence};
 use crate::core::parcel::lexicon::phrase::Join;
 use crate::core::parcel::lexicon::table::{Means, Table, Use};
@@ -44,7 +44,7 @@ pub(super) struct Word {
 /// What is there of a text, without what only sounds like it.
 #[derive(Debug)]
 pub(super) struct Hearing {
-    /// The words that are heard by themselves, by their ends.
+    /// The words that pairs are made of, by their ends.
     pub words: Vec<Word>,
     /// The phrases, by their ends.
     pub phrases: Vec<Heard>,
@@ -54,8 +54,7 @@ pub(super) struct Hearing {
 pub(super) fn hear(table: &Table, text: &str) -> Hearing {
     let mut words: Vec<Word> = Vec::new();
     for found in table.automaton.find_overlapping_iter(text) {
-        let (number, part) =
-            (found.pattern().as_usize(), Part { start: found.start(), end: found.end() });
+        let (number, part) = (found.pattern().as_usize(), Part { start: found.start(), end: found.end() });
         let (begins, ends) = table.texts[number].word;
         let letter = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphabetic);
         let before = part.start.checked_sub(1).and_then(|i| text.as_bytes().get(i));
@@ -64,24 +63,35 @@ pub(super) fn hear(table: &Table, text: &str) -> Hearing {
         }
     }
     let found = phrases(table, text, &words, |t| &table.texts[t].harmless);
-    let silent = Silent { harmless: spans(table, text, &found, false), ahead: spans(table, text, &found, true) };
+    let silent = Silent {
+        all: spans(table, text, &found, Mutes::All),
+        milestones: spans(table, text, &found, Mutes::Milestones),
+        exceptions: spans(table, text, &found, Mutes::Exceptions),
+    };
     let mut phrases = phrases(table, text, &words, |t| &table.texts[t].uses);
     phrases.retain(|heard| silent.lets(table, text, heard));
-    words.retain(|word| !silent.harmless.hold(bare(text, word.part)));
+    words.retain(|word| {
+        let part = bare(text, word.part);
+        !silent.all.hold(part) && !silent.exceptions.hold(part)
+    });
     Hearing { words, phrases }
 }
 
-/// Where nothing is heard, and where no milestones are.
+/// Where nothing is heard, where no milestones are, and where no exceptions.
 struct Silent {
-    harmless: Spans,
-    ahead: Spans,
+    all: Spans,
+    milestones: Spans,
+    exceptions: Spans,
 }
 
 impl Silent {
     /// Whether a phrase is heard: no part of it between two gaps lies inside something that is harmless.
     fn lets(&self, table: &Table, text: &str, heard: &Heard) -> bool {
         let pattern = &table.patterns[heard.pattern];
-        let milestones = !matches!(table.blocks[pattern.block].means, Means::Exception { .. });
+        let also = match table.blocks[pattern.block].means {
+            Means::Exception { .. } => &self.exceptions,
+            _ => &self.milestones,
+        };
         let mut runs: SmallVec<[Part; 4]> = SmallVec::new();
         for (part, join) in heard.segments.iter().zip(&pattern.joins) {
             match runs.last_mut() {
@@ -91,7 +101,7 @@ impl Silent {
         }
         !runs.iter().any(|run| {
             let run = bare(text, *run);
-            self.harmless.hold(run) || milestones && self.ahead.hold(run)
+            self.all.hold(run) || also.hold(run)
         })
     }
 }
@@ -203,22 +213,22 @@ impl Spans {
     }
 }
 
-/// How far everything harmless reaches; or all forecasts, which are harmless to milestones only.
-fn spans(table: &Table, text: &str, heard: &[Heard], ahead: bool) -> Spans {
+/// How far everything reaches that mutes this.
+fn spans(table: &Table, text: &str, heard: &[Heard], wanted: Mutes) -> Spans {
     let mut parts: Vec<Part> = Vec::with_capacity(heard.len());
     // The ends of clauses and sentences are looked for once, from the back.
-    let mut wanted: Vec<(Part, Reach)> = Vec::new();
+    let mut further: Vec<(Part, Reach)> = Vec::new();
     for found in heard {
         match table.blocks[table.patterns[found.pattern].block].means {
-            Means::Harmless { forecast, .. } if forecast != ahead => {}
+            Means::Harmless { mutes, .. } if mutes != wanted => {}
             Means::Harmless { to: Reach::Phrase, .. } => parts.push(found.part),
-            Means::Harmless { to, .. } => wanted.push((found.part, to)),
+            Means::Harmless { to, .. } => further.push((found.part, to)),
             _ => {}
         }
     }
-    wanted.sort_by_key(|(part, _)| *part);
+    further.sort_by_key(|(part, _)| *part);
     let (mut clause, mut sentence) = (0, 0);
-    for (part, reach) in wanted {
+    for (part, reach) in further {
         let known = match reach {
             Reach::Clause => &mut clause,
             _ => &mut sentence,

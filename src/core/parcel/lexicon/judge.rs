@@ -105,7 +105,11 @@ pub(super) fn judge(table: &Table, text: &str, hearing: &Hearing) -> Reading {
     let vague = wrong.is_some_and(|w| {
         matches!(table.blocks[table.patterns[w.pattern].block].means, Means::Exception { weak: true, .. })
     });
-    let told = if resolved.is_none() && (vague || wrong.is_none() && weak) { pair(table, text, hearing) } else { None };
+    let told = if resolved.is_none() && (vague || wrong.is_none() && weak) {
+        pair(table, text, hearing)
+    } else {
+        None
+    };
     // Tried in vain, and then handed over: the end of the text counts.
     let over = |is: Exception, part: Part| {
         milestone == Some(Milestone::Delivered)

@@ -17,7 +17,9 @@ pub(super) fn normalise(text: &str, characters: &BTreeMap<char, char>) -> String
             '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}' => continue,
             '\n' | '\r' => '。',
             c if c.is_whitespace() || c.is_control() => ' ',
-            '-' | '_' | '‐' if is_letter(out.chars().next_back()) && is_letter(chars.peek().copied()) => ' ',
+            '-' | '_' | '‐' if is_letter(out.chars().next_back()) && is_letter(chars.peek().copied()) => {
+                ' '
+            }
             '‘' | '’' | '`' => '\'',
             '｡' => '。',
             c => c,
@@ -26,7 +28,8 @@ pub(super) fn normalise(text: &str, characters: &BTreeMap<char, char>) -> String
             space = true;
             continue;
         }
-        if std::mem::take(&mut space) && c.is_ascii() && out.chars().next_back().is_some_and(|c| c.is_ascii()) {
+        if std::mem::take(&mut space) && c.is_ascii() && out.chars().next_back().is_some_and(|c| c.is_ascii())
+        {
             out.push(' ');
         }
         let c = characters.get(&c).copied().unwrap_or(c);

@@ -159,7 +159,11 @@ mod tests {
             parse(phrase, &words, &|t| t.trim().to_lowercase()).map(|segments| {
                 let shown = segments.into_iter().map(|s| {
                     let join = if s.join == Join::Gap { "…" } else { "" };
-                    if s.texts.len() > 9 { format!("{join}{}", s.texts.len()) } else { join.to_owned() + &s.texts.join("|") }
+                    if s.texts.len() > 9 {
+                        format!("{join}{}", s.texts.len())
+                    } else {
+                        join.to_owned() + &s.texts.join("|")
+                    }
                 });
                 shown.collect::<Vec<_>>().join(" ")
             })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use crate::core::parcel::lexicon::config::{Flag, LexiconConfig, Reach};
+use crate::core::parcel::lexicon::config::{Flag, LexiconConfig, Mutes, Reach};
 use crate::core::parcel::lexicon::normal::normalise;
 use crate::core::parcel::lexicon::phrase::{Join, Segment, parse};
 use crate::core::parcel::{Exception, Milestone};
@@ -16,7 +16,7 @@ const MOST_TEXTS: usize = 200_000;
 /// What the phrases of a block mean.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Means {
-    Harmless { to: Reach, forecast: bool },
+    Harmless { to: Reach, mutes: Mutes },
     Resolved,
     Exception { is: Exception, weak: bool },
     Milestone { is: Milestone, weak: bool },
@@ -137,13 +137,14 @@ impl Maker<'_> {
     fn read(&mut self, problems: &mut Problems) {
         let config = self.config;
         let mut known: BTreeMap<String, usize> = BTreeMap::new();
-        let mut list = |problems: &mut Problems, table: &str, i: usize, id: &str, means: Means, phrases: &[String]| {
-            problems.within(table, |problems| {
-                problems.within(i, |problems| self.block(problems, &mut known, id, means, phrases));
-            });
-        };
+        let mut list =
+            |problems: &mut Problems, table: &str, i: usize, id: &str, means: Means, phrases: &[String]| {
+                problems.within(table, |problems| {
+                    problems.within(i, |problems| self.block(problems, &mut known, id, means, phrases));
+                });
+            };
         for (i, it) in config.harmless.iter().enumerate() {
-            let means = Means::Harmless { to: it.to, forecast: it.forecast };
+            let means = Means::Harmless { to: it.to, mutes: it.mutes };
             list(problems, "harmless", i, &it.id, means, &it.phrases);
         }
         for (i, it) in config.resolved.iter().enumerate() {

@@ -121,10 +121,13 @@ fn evidence_says_by_which_words_and_shows_nobody() {
 
 #[test]
 fn writing_does_not_matter() {
-    for text in ["派送失败", "派 送 失 败", "派送失敗", "　派送失败　", "派\u{200b}送失败"] {
+    for text in ["派送失败", "派 送 失 败", "派送失敗", "　派送失败　", "派\u{200b}送失败"]
+    {
         assert_eq!(lexicon().read(text).milestone, Milestone::DeliveryFailed, "{text}");
     }
-    for text in ["OUT FOR DELIVERY", "Out-for-Delivery", "ｏｕｔ　ｆｏｒ　ｄｅｌｉｖｅｒｙ", "out  for\tdelivery"] {
+    for text in
+        ["OUT FOR DELIVERY", "Out-for-Delivery", "ｏｕｔ　ｆｏｒ　ｄｅｌｉｖｅｒｙ", "out  for\tdelivery"]
+    {
         assert_eq!(lexicon().read(text).milestone, Milestone::OutForDelivery, "{text}");
     }
     // Words are whole.
@@ -134,7 +137,21 @@ fn writing_does_not_matter() {
 /// The worst that anybody can send takes a moment, not minutes: every word begins phrases that never end.
 #[test]
 fn huge_texts_are_read_in_time() {
-    for part in ["电话", "未", "如有", "客户要求", "签收人", "(", "【", "not delivered ", "a", "预计", "已", "电话…", "。"] {
+    for part in [
+        "电话",
+        "未",
+        "如有",
+        "客户要求",
+        "签收人",
+        "(",
+        "【",
+        "not delivered ",
+        "a",
+        "预计",
+        "已",
+        "电话…",
+        "。",
+    ] {
         let text = part.repeat(100_000 / part.len());
         let reading = lexicon().read(&text);
         assert!(reading.evidence.len() <= 8, "{part}");
