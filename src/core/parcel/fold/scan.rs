@@ -10,6 +10,9 @@ const FIRST: usize = 100;
 /// … and so many of the last.
 const LAST: usize = 1900;
 
+/// What makes a scan the same as another: instant in seconds, code, text, milestone, exception.
+type Key<'a> = (i64, Option<&'a str>, u64, Milestone, Option<Exception>);
+
 /// Who says it; of two that contradict each other the greater is believed (`logistics` 5, F12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Teller {
@@ -78,7 +81,7 @@ impl Scan {
     }
 
     /// Two scans of one key are one (F1). Not by the teller: the same may come from several.
-    pub(super) fn key(&self) -> (i64, Option<&str>, u64, Milestone, Option<Exception>) {
+    fn key(&self) -> Key<'_> {
         (self.at.as_secs(), self.code.as_deref(), self.text, self.milestone, self.exception)
     }
 
@@ -166,6 +169,6 @@ impl Ledger {
 }
 
 /// By instant, then by milestone; never by arrival (F2). Equal keys stand together.
-fn order(scan: &Scan) -> (i64, u8, (i64, Option<&str>, u64, Milestone, Option<Exception>)) {
+fn order(scan: &Scan) -> (i64, u8, Key<'_>) {
     (scan.at.as_secs(), scan.milestone.rank(), scan.key())
 }

@@ -121,9 +121,8 @@ fn where_a_parcel_is() {
         ),
     ] {
         let is = folded(scans);
-        let told = is.exception.map(|(e, since)| (e, since));
         assert_eq!(
-            (is.milestone, told, is.since),
+            (is.milestone, is.exception, is.since),
             (milestone, exception.map(|(e, m)| (e, at(m))), since.map(at)),
             "{name}"
         );
