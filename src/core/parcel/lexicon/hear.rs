@@ -108,10 +108,11 @@ impl Silent {
 
 /// A part without the signs at its ends: a comma behind it does not make it longer than what is harmless.
 fn bare(text: &str, part: Part) -> Part {
+    let sign = |c: char| !c.is_alphanumeric();
     let all = &text[part.start..part.end];
-    let inner = all.trim_matches(|c: char| !c.is_alphanumeric());
-    let start = part.start + all.find(inner).unwrap_or(0);
-    Part { start, end: start + inner.len() }
+    let behind = all.trim_start_matches(sign);
+    let start = part.end - behind.len();
+    Part { start, end: start + behind.trim_end_matches(sign).len() }
 }
 
 /// The phrases that the words make.
@@ -127,15 +128,28 @@ fn phrases<'a>(
         next: usize,
         segments: SmallVec<[Part; 2]>,
     }
+    // Most words are parts of phrases of which nothing else is there: those are not looked at.
+    let mut there = vec![0_u16; table.patterns.len()];
+    let parts = |word: &Word| {
+        uses(word.text).iter().filter_map(|used| match *used {
+            Use::Segment { pattern, segment } => Some((pattern, segment)),
+            Use::Word { .. } => None,
+        })
+    };
+    for (pattern, segment) in words.iter().flat_map(parts) {
+        there[pattern] |= 1 << segment;
+    }
     let mut out = Vec::new();
     let mut begun: SmallVec<[Begun; 16]> = SmallVec::new();
+    // What ended so far back that no word which is still to come can go on with it.
+    let reach = table.longest + FURTHEST;
     for word in words {
-        // What ended so far back that no word which is still to come can go on with it.
-        let reach = table.longest + FURTHEST;
         begun.retain(|b| b.segments.last().is_some_and(|last| last.end + reach >= word.part.end));
-        for used in uses(word.text) {
-            let Use::Segment { pattern, segment } = *used else { continue };
+        for (pattern, segment) in parts(word) {
             let whole = &table.patterns[pattern];
+            if there[pattern].count_ones() as usize != whole.joins.len() {
+                continue;
+            }
             let mut segments = match segment {
                 0 => SmallVec::new(),
                 // The nearest: what is said together stands together.

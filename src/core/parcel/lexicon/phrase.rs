@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// A segment stands for at most so many texts.
 const MOST_TEXTS: usize = 4096;
 /// More choices than this in a row are tried one behind the other, not multiplied.
-const ENOUGH_TEXTS: usize = 256;
+const ENOUGH_TEXTS: usize = 48;
 /// The longest text of a segment, in bytes.
 pub(super) const LONGEST: usize = 120;
 /// A phrase has at most so many segments.
