@@ -8,6 +8,7 @@ pub mod demo;
 mod example;
 pub mod explain;
 pub mod incidents;
+pub mod parcel;
 pub mod replay;
 pub mod run;
 pub mod send_test;
@@ -57,6 +58,8 @@ enum Verb {
     Replay(replay::ReplayArgs),
     Explain(explain::ExplainArgs),
     Calendar(calendar::CalendarArgs),
+    #[command(subcommand)]
+    Parcel(parcel::ParcelCommand),
     Check(check::CheckArgs),
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         Verb::Replay(args) => replay::main(args, &mut out, &mut err),
         Verb::Explain(args) => explain::main(args, &mut out, &mut err),
         Verb::Calendar(args) => calendar::run(args, io::stdin().lock(), &mut out, &mut err),
+        Verb::Parcel(command) => parcel::main(command, io::stdin().lock(), &mut out),
         Verb::Check(args) => check::main(args, &mut out).map_err(anyhow::Error::from),
         Verb::Store(command) => store::main(command, &mut out),
         Verb::Audit(command) => audit::main(command, &mut out),
@@ -113,7 +117,7 @@ pub fn main() -> ExitCode {
         Err(e) => {
             // Nothing is left to tell it to when standard error is gone too.
             drop(writeln!(err, "error: {e:#}"));
-            if e.is::<replay::Refused>() || e.is::<store::Refused>() {
+            if e.is::<replay::Refused>() || e.is::<store::Refused>() || e.is::<parcel::Refused>() {
                 ExitCode::from(check::REFUSED)
             } else {
                 ExitCode::FAILURE

@@ -20,6 +20,7 @@ mod include;
 mod loaded;
 mod merge;
 mod nearest;
+pub mod parcels;
 mod report;
 mod schema;
 mod secrets;

@@ -374,6 +374,10 @@ impl Account {
         }
         let observations: Vec<Observation<'static>> = step.observations.clone();
         let refused = hand_over(&self.orders, &*self.time, observations, rows).await?;
+        if step.unknown > 0 {
+            let unknown = step.unknown;
+            warn!(source = %self.name, unknown, "a trace has codes that no table knows: see `statuses`");
+        }
         if !step.rejects.is_empty() || refused > 0 || step.ahead > 0 {
             let (rejects, ahead) = (step.rejects.len(), step.ahead);
             warn!(source = %self.name, rejects, refused, ahead, "a trace has rows that cannot be used");

@@ -11,8 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::config::parcels;
 use crate::core::ids::Secret;
-use crate::core::parcel::{Exception, Milestone};
+use crate::core::parcel::Milestone;
+use crate::core::parcel::vendor::{StatusFlag, Vendor};
 use crate::core::problem::Problems;
 use crate::core::time::Span;
 use crate::sources::config::SourceFault;
@@ -29,6 +31,8 @@ use crate::wire::secret::Pick;
 
 /// Where the interfaces are.
 pub const GATEWAY: &str = "https://poll.kuaidi100.com";
+/// What its codes mean.
+const STATUSES: &str = "builtin:parcels/vendors/kuaidi100.toml";
 /// More events of one parcel are a mistake: the rest is counted.
 const MOST_EVENTS: usize = 500;
 /// The longest name of a place that is kept, in characters.
@@ -51,6 +55,9 @@ pub struct Kuaidi100Config {
     /// The last four digits of the shop's own phone number, by the vendor's code of the carrier: some carriers show a
     /// parcel only to who knows one of the two. `{ shunfeng = "1234" }`.
     pub phones: BTreeMap<String, String>,
+    /// A file with codes of your own; it goes on from the program's by
+    /// `include = ["builtin:parcels/vendors/kuaidi100.toml"]`.
+    pub statuses: Option<String>,
     /// The least time between two queries.
     pub query_gap: Span,
     /// The least time between two subscriptions.
@@ -66,6 +73,7 @@ impl Default for Kuaidi100Config {
             key_env: None,
             key_credential: None,
             phones: BTreeMap::new(),
+            statuses: None,
             query_gap: Span::from_millis(1050),
             subscribe_gap: Span::from_millis(55),
         }
@@ -113,7 +121,7 @@ impl Kuaidi100Config {
 
     /// The paths in it.
     pub fn paths(&mut self) -> Vec<&mut Option<String>> {
-        vec![&mut self.key_file]
+        vec![&mut self.key_file, &mut self.statuses]
     }
 
     /// The account.
@@ -134,6 +142,7 @@ pub struct Kuaidi100 {
     query: Url,
     subscribe: Url,
     phones: BTreeMap<String, String>,
+    statuses: Vendor,
 }
 
 impl std::fmt::Debug for Kuaidi100 {
@@ -146,77 +155,21 @@ impl Kuaidi100 {
     /// An account.
     ///
     /// # Errors
-    /// The gateway is no place to send a key to.
+    /// The gateway is no place to send a key to; the file of statuses is refused.
     pub fn new(config: &Kuaidi100Config, key: Secret) -> Result<Kuaidi100, String> {
         let gateway = endpoint(&config.gateway, GATEWAY).map_err(|e| format!("gateway: {e}"))?;
         let at = |path: &str| gateway.join(path).map_err(|e| format!("gateway: {e}"));
+        let statuses = config.statuses.as_deref().unwrap_or(STATUSES);
+        let statuses = parcels::vendor(statuses.as_ref()).map_err(|report| format!("statuses: {report}"))?;
         Ok(Kuaidi100 {
             customer: config.customer.clone(),
             key,
             query: at("/poll/query.do")?,
             subscribe: at("/poll")?,
             phones: config.phones.clone(),
+            statuses,
         })
     }
-}
-
-/// What a code means for the parcel (`logistics` 3.1): bare states, and the advanced ones beneath them.
-struct Meaning {
-    milestone: Milestone,
-    exception: Option<Exception>,
-    hint: Option<&'static str>,
-    claimed: bool,
-    proxy: bool,
-    covers: &'static [Milestone],
-}
-
-fn meaning(code: &str) -> Option<Meaning> {
-    use Exception as E;
-    use Milestone as M;
-    let is = |milestone, exception| Meaning {
-        milestone,
-        exception,
-        hint: None,
-        claimed: false,
-        proxy: false,
-        covers: &[],
-    };
-    // A bare state, and what the advanced codes beneath it may say instead.
-    let bare = |milestone, covers| Meaning { covers, ..is(milestone, None) };
-    let wrong = |milestone, exception| is(milestone, Some(exception));
-    Some(match code {
-        "1" => bare(M::PickedUp, &[M::Registered]),
-        "103" => is(M::PickedUp, None),
-        // Under "picked up", and nobody has picked it up (Q26).
-        "101" | "102" => is(M::Registered, None),
-        "0" => bare(M::InTransit, &[M::AtDestination]),
-        "1002" => is(M::InTransit, None),
-        "1001" => is(M::AtDestination, None),
-        "1003" | "7" => wrong(M::InTransit, E::Forwarded),
-        "5" => bare(M::OutForDelivery, &[M::AtPickupPoint]),
-        "501" => is(M::AtPickupPoint, None),
-        "3" => bare(M::Delivered, &[M::AtPickupPoint]),
-        "301" | "302" => is(M::Delivered, None),
-        "303" => Meaning { proxy: true, ..is(M::Delivered, None) },
-        "304" => Meaning { claimed: true, ..is(M::AtPickupPoint, None) },
-        "6" => is(M::Returning, None),
-        "4" => bare(M::Returned, &[M::Cancelled]),
-        "401" | "210" => wrong(M::Cancelled, E::Cancelled),
-        "14" => wrong(M::DeliveryFailed, E::Refused),
-        "2" => wrong(M::Unknown, E::Unspecified),
-        "201" => Meaning { hint: Some("r07"), ..is(M::OutForDelivery, None) },
-        "202" => Meaning { hint: Some("r05"), ..is(M::Unknown, None) },
-        "203" => wrong(M::DeliveryFailed, E::Refused),
-        "204" => wrong(M::DeliveryFailed, E::AttemptFailed),
-        "205" => wrong(M::AtPickupPoint, E::PickupOverdue),
-        "206" => wrong(M::DeliveryFailed, E::ContactFailed),
-        "207" => wrong(M::DeliveryFailed, E::OutOfArea),
-        "208" => wrong(M::InTransit, E::Stranded),
-        "209" => wrong(M::InTransit, E::Damaged),
-        "8" | "10" | "11" | "12" => is(M::InTransit, None),
-        "13" => wrong(M::InTransit, E::CustomsHold),
-        _ => return None,
-    })
 }
 
 /// A code as a word of digits; other writing says nothing.
@@ -225,7 +178,8 @@ fn code_of(fields: Fields<'_>, name: &str) -> Option<String> {
     (code.len() <= 8 && code.bytes().all(|b| b.is_ascii_digit())).then_some(code)
 }
 
-fn event(row: &Value) -> Result<Event, String> {
+/// One row; whether its code is in the table goes into `unknown`.
+fn event(row: &Value, statuses: &Vendor, unknown: &mut usize) -> Result<Event, String> {
     let row = row.as_object().ok_or("is not an object")?;
     let fields = Fields(row);
     let at = match fields.time("ftime") {
@@ -233,17 +187,17 @@ fn event(row: &Value) -> Result<Event, String> {
         _ => need("time", fields.time("time"))?,
     };
     let code = code_of(fields, "statusCode");
-    let means = code.as_deref().and_then(meaning);
+    let means = code.as_deref().and_then(|code| statuses.meaning("", code));
+    *unknown += usize::from(code.is_some() && means.is_none());
     let place = ["areaName", "location"].into_iter().find_map(|name| place_of(row.get(name)?.as_str()?));
-    let Meaning { milestone, exception, claimed, proxy, .. } = means.unwrap_or(Meaning {
-        milestone: Milestone::Unknown,
-        exception: None,
-        hint: None,
-        claimed: false,
-        proxy: false,
-        covers: &[],
-    });
-    Ok(Event { at, milestone, exception, claimed, proxy, place })
+    Ok(Event {
+        at,
+        milestone: means.and_then(|m| m.milestone).unwrap_or(Milestone::Unknown),
+        exception: means.and_then(|m| m.exception),
+        claimed: means.is_some_and(|m| m.has(StatusFlag::ClaimedDelivered)),
+        proxy: means.is_some_and(|m| m.has(StatusFlag::Proxy)),
+        place,
+    })
 }
 
 /// A place, in plain letters; what has digits may be somebody's number.
@@ -256,7 +210,7 @@ fn place_of(text: &str) -> Option<String> {
 }
 
 /// The list of one parcel: `lastResult` of a push, or the whole answer of a query.
-fn trace(body: &Map<String, Value>) -> Result<Trace, Failure> {
+fn trace(body: &Map<String, Value>, statuses: &Vendor) -> Result<Trace, Failure> {
     let mut trace = Trace::default();
     let list = match body.get("data") {
         Some(Value::Array(list)) => list.as_slice(),
@@ -266,7 +220,7 @@ fn trace(body: &Map<String, Value>) -> Result<Trace, Failure> {
     };
     trace.rows = list.len();
     for row in list.iter().take(MOST_EVENTS) {
-        match event(row) {
+        match event(row, statuses, &mut trace.unknown) {
             Ok(event) => trace.events.push(event),
             Err(reason) => trace.rejects.push(Reject { digest: digest(row), reason }),
         }
@@ -274,19 +228,20 @@ fn trace(body: &Map<String, Value>) -> Result<Trace, Failure> {
     if let Some(row) = list.get(MOST_EVENTS) {
         trace.rejects.push(Reject { digest: digest(row), reason: format!("is beyond {MOST_EVENTS} events") });
     }
-    trace.state = code_of(Fields(body), "state").and_then(|code| {
-        let Meaning { milestone, exception, hint, claimed, proxy, covers } = meaning(&code)?;
+    if let Some(code) = code_of(Fields(body), "state") {
+        let means = statuses.meaning("", &code);
+        trace.unknown += usize::from(means.is_none());
         // Nothing happened yet: a state alone says nothing.
-        (!trace.events.is_empty()).then_some(State {
+        trace.state = means.filter(|_| !trace.events.is_empty()).map(|means| State {
             code,
-            milestone,
-            exception,
-            hint,
-            claimed,
-            proxy,
-            covers,
-        })
-    });
+            milestone: means.milestone.unwrap_or(Milestone::Unknown),
+            exception: means.exception,
+            hint: means.hint.clone(),
+            claimed: means.has(StatusFlag::ClaimedDelivered),
+            proxy: means.has(StatusFlag::Proxy),
+            covers: means.covers.clone(),
+        });
+    }
     Ok(trace)
 }
 
@@ -339,7 +294,7 @@ impl Courier for Kuaidi100 {
         let fields = Fields(&body);
         if let Some(code) = fields.id("returnCode").ok().flatten() {
             return match code.as_str() {
-                "200" => trace(&body).map_err(Trouble::from),
+                "200" => trace(&body, &self.statuses).map_err(Trouble::from),
                 // Nothing yet; or a wrong carrier, which looks the same.
                 "500" => Ok(Trace::default()),
                 code => {
@@ -364,7 +319,7 @@ impl Courier for Kuaidi100 {
             let failure = Failure::new(Class::Malformed, "other_number");
             return Err(Trouble { failure, of: Whose::Number });
         }
-        trace(&body).map_err(Trouble::from)
+        trace(&body, &self.statuses).map_err(Trouble::from)
     }
 
     fn subscribe(&self, number: &Number, hook: &Hook) -> Request {
@@ -427,7 +382,7 @@ impl Courier for Kuaidi100 {
             if name == "lastResult" && told.is_some_and(|told| !told.eq_ignore_ascii_case(number.waybill())) {
                 return Err(Refusal::Other);
             }
-            let part = trace(result).map_err(|_| Refusal::Malformed("data is no list"))?;
+            let part = trace(result, &self.statuses).map_err(|_| Refusal::Malformed("data is no list"))?;
             said.events.extend(part.events);
             said.rejects.extend(part.rejects);
             said.rows += part.rows;

@@ -73,6 +73,44 @@ impl Milestone {
         }
     }
 
+    /// Its name in the tables of `logistics` 1.1, and in what `shiftbell parcel classify` prints as JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Milestone::NoTrace => "NoTrace",
+            Milestone::Registered => "Registered",
+            Milestone::PickedUp => "PickedUp",
+            Milestone::InTransit => "InTransit",
+            Milestone::AtDestination => "AtDestination",
+            Milestone::OutForDelivery => "OutForDelivery",
+            Milestone::DeliveryFailed => "DeliveryFailed",
+            Milestone::AtPickupPoint => "AtPickupPoint",
+            Milestone::Returning => "Returning",
+            Milestone::Delivered => "Delivered",
+            Milestone::Returned => "Returned",
+            Milestone::Cancelled => "Cancelled",
+            Milestone::Unknown => "Unknown",
+        }
+    }
+
+    /// What people call it.
+    pub fn chinese(self) -> &'static str {
+        match self {
+            Milestone::NoTrace => "无轨迹",
+            Milestone::Registered => "待揽收",
+            Milestone::PickedUp => "已揽收",
+            Milestone::InTransit => "运输中",
+            Milestone::AtDestination => "到达目的地",
+            Milestone::OutForDelivery => "派送中",
+            Milestone::DeliveryFailed => "派送失败",
+            Milestone::AtPickupPoint => "待取件",
+            Milestone::Returning => "退回中",
+            Milestone::Delivered => "已签收",
+            Milestone::Returned => "已退回",
+            Milestone::Cancelled => "已取消",
+            Milestone::Unknown => "未知",
+        }
+    }
+
     /// How far it is: of events at one instant the lower comes first (`logistics` 5, F2).
     pub fn rank(self) -> u8 {
         match self {
@@ -157,6 +195,68 @@ pub enum Exception {
 }
 
 impl Exception {
+    /// All of them.
+    pub const ALL: [Exception; 26] = [
+        Exception::Refused,
+        Exception::AddressProblem,
+        Exception::ContactFailed,
+        Exception::AttemptFailed,
+        Exception::Rescheduled,
+        Exception::BusinessClosed,
+        Exception::AccessRestricted,
+        Exception::PaymentIssue,
+        Exception::OutOfArea,
+        Exception::Damaged,
+        Exception::Lost,
+        Exception::ContentMismatch,
+        Exception::Missort,
+        Exception::Stranded,
+        Exception::CarrierDelay,
+        Exception::ForceMajeure,
+        Exception::CustomsHold,
+        Exception::Prohibited,
+        Exception::LabelProblem,
+        Exception::Forwarded,
+        Exception::Intercepted,
+        Exception::PickupFailed,
+        Exception::PickupOverdue,
+        Exception::Cancelled,
+        Exception::Disposed,
+        Exception::Unspecified,
+    ];
+
+    /// What people call it.
+    pub fn chinese(self) -> &'static str {
+        match self {
+            Exception::Refused => "拒收",
+            Exception::AddressProblem => "地址或电话错误",
+            Exception::ContactFailed => "联系不上",
+            Exception::AttemptFailed => "派送不成功",
+            Exception::Rescheduled => "客户改期",
+            Exception::BusinessClosed => "单位放假",
+            Exception::AccessRestricted => "禁止进入",
+            Exception::PaymentIssue => "到付或货款",
+            Exception::OutOfArea => "超区",
+            Exception::Damaged => "破损",
+            Exception::Lost => "丢失",
+            Exception::ContentMismatch => "短少或不符",
+            Exception::Missort => "错分",
+            Exception::Stranded => "滞留",
+            Exception::CarrierDelay => "延误",
+            Exception::ForceMajeure => "不可抗力",
+            Exception::CustomsHold => "清关异常",
+            Exception::Prohibited => "违禁",
+            Exception::LabelProblem => "面单问题",
+            Exception::Forwarded => "转寄",
+            Exception::Intercepted => "拦截",
+            Exception::PickupFailed => "揽收失败",
+            Exception::PickupOverdue => "超时未取",
+            Exception::Cancelled => "销单",
+            Exception::Disposed => "销毁弃件",
+            Exception::Unspecified => "疑难件",
+        }
+    }
+
     /// Its word: the attribute `exception` of a parcel.
     pub fn word(self) -> &'static str {
         match self {
@@ -239,6 +339,17 @@ mod tests {
         for milestone in Milestone::ALL {
             let text = format!("\"{}\"", milestone.word());
             assert_eq!(serde_json::from_str::<Milestone>(&text).ok(), Some(milestone), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_exception_has_words_of_its_own_that_read_back() {
+        let words: std::collections::BTreeSet<_> = Exception::ALL.map(Exception::word).into();
+        let names: std::collections::BTreeSet<_> = Exception::ALL.map(Exception::chinese).into();
+        assert_eq!((words.len(), names.len()), (Exception::ALL.len(), Exception::ALL.len()));
+        for exception in Exception::ALL {
+            let text = format!("\"{}\"", exception.word());
+            assert_eq!(serde_json::from_str::<Exception>(&text).ok(), Some(exception), "{text}");
         }
     }
 

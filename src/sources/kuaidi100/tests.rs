@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::model::{Observation, Value as Attribute};
+use crate::core::parcel::Exception;
 use crate::core::time::Instant;
 use crate::sources::parcels::trace::Whose as OfWhom;
 use crate::sources::row::told::answer;
@@ -134,6 +135,29 @@ fn every_code_has_its_meaning() {
             assert_eq!(is, (milestone, exception), "{code}");
         }
     }
+}
+
+/// A code that no table knows takes nothing with it, and is counted; a file of one's own may know it.
+#[test]
+fn unknown_codes_are_counted_and_may_be_told() {
+    let row = |code: &str| format!(r#"{{"time":"2026-03-01 10:00:00","statusCode":"{code}"}}"#);
+    let rows = [row("103"), row("1099"), row("1099"), row("")].join(",");
+    let body = format!(r#"{{"status":"200","state":"99","nu":"YT0000000000001","data":[{rows}]}}"#);
+    let trace = read(body.clone()).unwrap();
+    assert_eq!((trace.events.len(), trace.unknown, trace.state), (4, 3, None));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("codes.toml");
+    let own = "include = [\"builtin:parcels/vendors/kuaidi100.toml\"]\n\
+               status = [{ code = [\"1099\"], milestone = \"in_transit\", exception = \"missort\" }]";
+    std::fs::write(&path, own).unwrap();
+    let statuses = Some(path.to_string_lossy().into_owned());
+    let config = Kuaidi100Config { customer: "c".to_owned(), statuses, ..Kuaidi100Config::default() };
+    let account = Kuaidi100::new(&config, Secret::new("s3cret-key")).unwrap();
+    let trace = account.read_query(&number(), &answer(body)).map_err(|t| t.failure).unwrap();
+    assert_eq!((trace.unknown, trace.events[1].exception), (1, Some(Exception::Missort)));
+    let config = Kuaidi100Config { statuses: Some("nowhere.toml".to_owned()), ..config };
+    let fault = Kuaidi100::new(&config, Secret::new("k")).unwrap_err();
+    assert!(fault.contains("nowhere.toml"), "{fault}");
 }
 
 #[test]

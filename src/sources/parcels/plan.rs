@@ -126,6 +126,8 @@ pub struct Step {
     pub rows: usize,
     /// Events that lie ahead.
     pub ahead: usize,
+    /// Codes that nobody knows.
+    pub unknown: usize,
     /// It says less than what is known: an old push, or one that was overtaken.
     pub is_stale: bool,
 }
@@ -466,6 +468,7 @@ impl Planner {
         }
         let ahead = trace.tidy(kept.shipped, now);
         let (rejects, rows) = (std::mem::take(&mut trace.rejects), trace.rows);
+        let unknown = trace.unknown;
         let (standing, began) = trace.standing(kept.since);
         let was = &kept.standing;
         let is_stale =
@@ -488,7 +491,7 @@ impl Planner {
         }
         self.end(number, &mut kept, &mut observations, now);
         self.revise(&mut kept, &mut observations, now);
-        Step { number: number.clone(), row: kept, observations, rejects, rows, ahead, is_stale }
+        Step { number: number.clone(), row: kept, observations, rejects, rows, ahead, unknown, is_stale }
     }
 
     /// The vendor tells us by itself from now on.
@@ -691,6 +694,7 @@ fn step(number: &Arc<Number>, row: Kept) -> Step {
         rejects: Vec::new(),
         rows: 0,
         ahead: 0,
+        unknown: 0,
         is_stale: false,
     }
 }

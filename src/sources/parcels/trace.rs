@@ -3,6 +3,8 @@
 //!
 //! Texts of scans are not kept: couriers and recipients are called by name and number in them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::core::model::{Mark, Observation, Value};
@@ -46,13 +48,13 @@ pub struct State {
     /// What is wrong.
     pub exception: Option<Exception>,
     /// A timer of the vendor's that ran out: `r05`, `r07` (`logistics` 6).
-    pub hint: Option<&'static str>,
+    pub hint: Option<Arc<str>>,
     /// As of an event.
     pub claimed: bool,
     /// As of an event.
     pub proxy: bool,
     /// A short code stands for several milestones: what its events say more exactly, counts.
-    pub covers: &'static [Milestone],
+    pub covers: Vec<Milestone>,
 }
 
 /// All that is said of one parcel.
@@ -66,6 +68,8 @@ pub struct Trace {
     pub rejects: Vec<Reject>,
     /// How many rows there were.
     pub rows: usize,
+    /// Codes that the vendor's table does not know: what they mean is not used.
+    pub unknown: usize,
 }
 
 /// Where a parcel stands.
@@ -227,7 +231,7 @@ impl Trace {
         let mut stands = of(began);
         stands.attributes.push(("status".into(), text(is.milestone.word())));
         stands.attributes.push(("exception".into(), text(is.exception.map_or("none", Exception::word))));
-        let hint = self.state.as_ref().and_then(|s| s.hint);
+        let hint = self.state.as_ref().and_then(|s| s.hint.as_deref());
         stands.attributes.push(("vendor_hint".into(), text(hint.unwrap_or("none"))));
         stands.attributes.extend(self.state.as_ref().map(|s| ("vendor_state".into(), text(&s.code))));
         if matches!(is.milestone, Milestone::AtPickupPoint | Milestone::Delivered) {

@@ -14,7 +14,7 @@ fn wrong(minutes: i64, milestone: Milestone, exception: Exception) -> Event {
     Event { exception: Some(exception), ..event(minutes, milestone) }
 }
 
-fn state(milestone: Milestone, covers: &'static [Milestone]) -> State {
+fn state(milestone: Milestone, covers: &[Milestone]) -> State {
     State {
         code: "3".to_owned(),
         milestone,
@@ -22,7 +22,7 @@ fn state(milestone: Milestone, covers: &'static [Milestone]) -> State {
         hint: None,
         claimed: false,
         proxy: false,
-        covers,
+        covers: covers.to_vec(),
     }
 }
 
