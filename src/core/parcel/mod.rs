@@ -2,5 +2,8 @@
 
 pub mod lateness;
 mod milestone;
+mod route;
+pub mod stall;
 
 pub use milestone::{Exception, Milestone};
+pub use route::Route;

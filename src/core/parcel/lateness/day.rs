@@ -10,7 +10,7 @@ use super::lane::{Brought, Lane};
 use super::local::Local;
 use super::model::instant;
 use super::rhythm::{DAY, Rhythm};
-use super::route::Route;
+use crate::core::parcel::Route;
 
 /// After a longer silence the days between are passed over at once.
 const SILENCE: i64 = 14 * DAY;
@@ -86,7 +86,8 @@ impl Day {
         (0..self.to).contains(&self.from) && i32::try_from(self.to).is_ok()
     }
 
-    fn is_one(self) -> bool {
+    /// Whether it is one day and not a stretch of them.
+    pub fn is_one(self) -> bool {
         self.to - self.from <= DAY + DAY / 8
     }
 
@@ -139,9 +140,7 @@ impl Learned<'_> {
         for waited in waited {
             self.wait(day, &waited, &rates, &mut brought);
         }
-        if day.is_one() {
-            self.rhythm.expected(day.from, brought.expected_plain, day.local);
-        }
+        self.rhythm.expected(day.from, brought.expected_plain, day.local);
         // A lane without a region of its own is one.
         let region = if line.len() == 4 { line[1] } else { place };
         let (all_surge, surge) = (self.lanes[0].surge(day.number()), self.lanes[region].surge(day.number()));

@@ -22,7 +22,7 @@ mod local;
 mod model;
 mod notice;
 mod rhythm;
-mod route;
+mod why;
 
 #[cfg(test)]
 mod laws;
@@ -30,5 +30,5 @@ mod laws;
 pub use forecast::Forecast;
 pub use lane::LANES;
 pub use model::{Lateness, Unsound};
-pub use notice::{Alarm, Notice, Reason, Why};
-pub use route::Route;
+pub use notice::{Alarm, Notice, Reason};
+pub use why::Why;

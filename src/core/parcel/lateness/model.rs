@@ -9,13 +9,16 @@ use super::day::{Day, Learned, Seen, What};
 use super::forecast::Forecast;
 use super::lane::{LANES, Lane};
 use super::rhythm::Rhythm;
-use super::route::Route;
+use crate::core::parcel::Route;
 use crate::core::time::{Instant, Span};
 
 /// Fewer deliveries than this, of all lanes together, are no ground for a chance.
 const ENOUGH: f64 = 200.0;
 /// Lanes that nobody used for so many days make room for others.
 const UNUSED_DAYS: i32 = 180;
+/// After so many days without any event nothing is learned until one comes: it is the source that is silent, and not
+/// the carriers. A long weekend is shorter.
+const SILENT_DAYS: u16 = 3;
 /// Places for lanes, and for the regions and carriers above them.
 const PLACES: usize = LANES + LANES / 4;
 
@@ -29,6 +32,8 @@ pub struct Lateness {
     lanes: Vec<Lane>,
     /// The places that are free again.
     vacant: Vec<u32>,
+    /// For how many days nothing came.
+    silent_days: u16,
     /// What came since midnight, as it came.
     seen: Vec<Seen>,
     /// Where the lanes are, by their keys.
@@ -48,6 +53,7 @@ impl Default for Lateness {
             rhythm: Rhythm::default(),
             lanes: vec![Lane::new(0, 0, 0)],
             vacant: Vec::new(),
+            silent_days: 0,
             seen: Vec::new(),
             places: BTreeMap::new(),
         }
@@ -127,6 +133,10 @@ impl Lateness {
     /// Learns one day, which is over.
     fn learn(&mut self, day: Day) {
         let seen = std::mem::take(&mut self.seen);
+        self.silent_days = if seen.is_empty() { self.silent_days.saturating_add(1) } else { 0 };
+        if self.silent_days > SILENT_DAYS || !day.is_one() {
+            return;
+        }
         let by_place = day.sort(seen, |route| self.place(route, day.number()));
         let mut learned = Learned { lanes: &mut self.lanes, rhythm: &mut self.rhythm };
         learned.learn(day, by_place);
@@ -189,6 +199,7 @@ struct Stored {
     rhythm: Rhythm,
     lanes: Vec<Lane>,
     vacant: Vec<u32>,
+    silent_days: u16,
     seen: Vec<Seen>,
 }
 
@@ -196,7 +207,7 @@ impl TryFrom<Stored> for Lateness {
     type Error = Unsound;
 
     fn try_from(stored: Stored) -> Result<Lateness, Unsound> {
-        let Stored { day, rhythm, lanes, vacant, seen } = stored;
+        let Stored { day, rhythm, lanes, vacant, silent_days, seen } = stored;
         let is_place = |place: &u32| (*place as usize) < lanes.len();
         let is_sound = (1..=PLACES + 1).contains(&lanes.len())
             && day.is_none_or(|day| day.is_sound())
@@ -209,7 +220,7 @@ impl TryFrom<Stored> for Lateness {
         let free: BTreeSet<u32> = vacant.iter().copied().collect();
         let places = (1_u32..).zip(&lanes[1..]).filter(|(place, _)| !free.contains(place));
         let places = places.map(|(place, lane)| (lane.key, place)).collect();
-        Ok(Lateness { day, rhythm, lanes, vacant, seen, places })
+        Ok(Lateness { day, rhythm, lanes, vacant, silent_days, seen, places })
     }
 }
 

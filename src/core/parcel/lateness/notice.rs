@@ -12,7 +12,7 @@ use crate::core::time::{Instant, Span};
 /// it needs the high chance again; at `last` every parcel is told that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Notice {
-    /// At any time, once the chance reaches this.
+    /// At any time, once the chance reaches this; 1 is never.
     pub early: f64,
     /// At `ahead` before the promise, when the chance has reached this.
     pub level: f64,
@@ -76,37 +76,5 @@ impl Notice {
         let (at, reason) =
             [early, likely].into_iter().flatten().fold(last, |a, b| if b.0 <= a.0 { b } else { a });
         Some(Alarm { at, reason })
-    }
-}
-
-/// What an alarm can say of its parcel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Why {
-    /// The chance to be late, in percent.
-    pub late_percent: u8,
-    /// The day of its way that it is on; the first is 1.
-    pub day: u16,
-    /// The day for which it is promised.
-    pub promised_day: u16,
-    /// The day by which 9 of 10 parcels of the lane have arrived, by its counts.
-    pub nine_of_ten_by: Option<u16>,
-    /// How fast deliveries run this week, in percent of what is usual.
-    pub pace_percent: u16,
-    /// How many parcels of this very lane that rests on.
-    pub parcels: u32,
-}
-
-impl Why {
-    /// What can be said at `at`.
-    pub fn of(forecast: &Forecast<'_>, began: Instant, promise: Instant, at: Instant) -> Why {
-        let day = |to: Instant| u16::try_from(to.since(began).as_secs() / 86_400 + 1).unwrap_or(u16::MAX);
-        Why {
-            late_percent: (forecast.chance(began, promise, at) * 100.0).round() as u8,
-            day: day(at),
-            promised_day: day(promise),
-            nine_of_ten_by: forecast.age_of(0.9).map(|age| day(began + age)),
-            pace_percent: (forecast.surge() * 100.0).round() as u16,
-            parcels: forecast.parcels().round() as u32,
-        }
     }
 }

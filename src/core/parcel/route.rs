@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Route {
     /// All that one carrier carries.
-    pub(super) carrier: u64,
+    pub carrier: u64,
     /// All that it carries to one place.
-    pub(super) region: u64,
+    pub region: u64,
     /// All that it carries from one place to another.
-    pub(super) lane: u64,
+    pub lane: u64,
 }
 
 impl Route {
