@@ -16,6 +16,7 @@ pub struct Local {
 
 impl Local {
     /// `minutes` east of UTC.
+    #[cfg(test)]
     pub const fn at_offset(minutes: i32) -> Local {
         Local { offset: minutes }
     }

@@ -15,10 +15,12 @@
 //!   their region.
 
 mod ages;
+mod config;
 mod day;
 mod forecast;
 mod lane;
 mod local;
+mod lookout;
 mod model;
 mod notice;
 mod rhythm;
@@ -27,8 +29,10 @@ mod why;
 #[cfg(test)]
 mod laws;
 
+pub use config::LatenessConfig;
 pub use forecast::Forecast;
 pub use lane::LANES;
+pub use lookout::{Facts, Lookout, RULES, Rule, Told};
 pub use model::{Lateness, Unsound};
 pub use notice::{Alarm, Notice, Reason};
 pub use why::Why;

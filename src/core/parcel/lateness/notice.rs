@@ -51,6 +51,18 @@ pub enum Reason {
     Countdown,
 }
 
+impl Reason {
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Reason::Early => "early",
+            Reason::Likely => "likely",
+            Reason::LastCall => "last_call",
+            Reason::Countdown => "countdown",
+        }
+    }
+}
+
 impl Notice {
     /// When a parcel is told of that began at `began`, has not arrived at `now`, and is promised for `promise`; none
     /// from the promise on. It holds until the model changes.
