@@ -81,18 +81,23 @@ impl Counts {
 /// The hazard while nothing is known: a share of `alpha` is left exactly at `limit` hours.
 pub fn root(limit: f64, alpha: f64) -> Hazard {
     let (m, k) = (limit / 6.0, ((1.0 - alpha) / alpha).ln() / 6_f64.ln());
-    let left = |hours: f64| 1.0 / (1.0 + (hours / m).powf(k));
-    std::array::from_fn(|bin| 1.0 - left(edge(bin + 1)) / left(edge(bin)))
+    // (hours / m)^k, one factor a bin.
+    let (mut odds, factor) = ((SHORTEST / m).powf(k), RANGE.powf(k / BINS as f64));
+    std::array::from_fn(|_| {
+        let before = odds;
+        odds *= factor;
+        1.0 - (1.0 + before) / (1.0 + odds)
+    })
 }
 
 /// After how many hours a share of `alpha` is left; 1,440 where more is.
 pub fn threshold(hazard: &Hazard, alpha: f64) -> f64 {
-    let mut before = 0.0_f64;
+    let mut before = 1.0_f64;
     for (bin, h) in hazard.iter().enumerate() {
-        let after = before + (1.0 - h).max(1e-12).ln();
-        if after < alpha.ln() {
-            let part = (before - alpha.ln()) / (before - after);
-            return (edge(bin).ln() + part * (edge(bin + 1).ln() - edge(bin).ln())).exp();
+        let after = before * (1.0 - h).max(1e-12);
+        if after < alpha {
+            let part = (before / alpha).ln() / (before / after).ln();
+            return edge(bin) * RANGE.powf(part / BINS as f64);
         }
         before = after;
     }
