@@ -1,12 +1,14 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use clap::Parser;
 use jiff::tz::TimeZone;
 
 use super::figures::Evaluation;
 use super::truth::Row;
 use super::*;
 use crate::cli::replay::report::{Frame, lateness};
+use crate::cli::replay::{self, ReplayArgs};
 use crate::config::load_settings;
 use crate::core::model::Language;
 use crate::core::parcel::lateness::{Alarm, Reason, Why};
@@ -227,4 +229,62 @@ fn a_terminal_shows_it() {
         write!(shown, "{}", lateness::table(&by_hand(), &frame, language)).unwrap();
     }
     insta::assert_snapshot!(shown);
+}
+
+#[derive(Parser)]
+struct Typed {
+    #[command(flatten)]
+    args: ReplayArgs,
+}
+
+#[test]
+fn the_verb_measures_and_draws() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let (history, truth, page) = (file("history.jsonl"), file("truth.csv"), file("report.html"));
+    let parcels = made();
+    std::fs::write(&history, lines(&parcels)).expect("it can be written");
+    let mut rows = "id,created,shipped,delivered,due\n".to_owned();
+    for (n, p) in parcels.iter().enumerate() {
+        let [created, shipped, delivered, due] = [p.shipped - 3600, p.shipped, p.delivered, p.due].map(at);
+        writeln!(rows, "p{n:04},{created},{shipped},{delivered},{due}").unwrap();
+    }
+    std::fs::write(&truth, rows).expect("it can be written");
+    let run = |extra: &[&str]| {
+        let typed = ["replay", "-c", "builtin:examples/olist.toml", &history]
+            .into_iter()
+            .chain(extra.iter().copied());
+        let args = Typed::try_parse_from(typed).map_err(|e| anyhow::anyhow!("{e}"))?.args;
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        replay::main(&args, &mut out, &mut err)?;
+        anyhow::Ok(String::from_utf8(out)?)
+    };
+    let json = run(&["--evaluate", &truth, "--sweep", "--format", "json", "--html", &page]).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let evaluation = &json["evaluation"];
+    assert_eq!(evaluation["parcels"].as_u64(), Some(600), "the last third of 1,800");
+    assert_eq!(evaluation["sweep"].as_array().map(Vec::len), Some(16));
+    let (ours, countdown) = (&evaluation["rules"][0], &evaluation["rules"][2]);
+    let figure = |rule: &serde_json::Value, key: &str| rule[key].as_u64().unwrap();
+    assert!(figure(ours, "recall_permille") > 950, "{ours}");
+    assert!(
+        figure(ours, "precision_permille") > figure(countdown, "precision_permille"),
+        "{ours}\n{countdown}"
+    );
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(page.contains("<polyline class=\"line\"") && page.contains("class=\"ours\""));
+    let plain: serde_json::Value = serde_json::from_str(&run(&["--format", "json"]).unwrap()).unwrap();
+    assert!(plain.get("evaluation").is_none());
+    let from = at(parcels[1700].shipped - 3600).to_string();
+    let later = run(&["--evaluate", &truth, "--score-from", &from, "--format", "json"]).unwrap();
+    let later: serde_json::Value = serde_json::from_str(&later).unwrap();
+    assert!(later["evaluation"]["parcels"].as_u64().unwrap() < 150, "{}", later["evaluation"]["parcels"]);
+    for (extra, want) in [
+        (vec!["--sweep"], "--evaluate"),
+        (vec!["--evaluate", "nowhere.csv"], "nowhere.csv"),
+        (vec!["--evaluate", &history], "no column"),
+    ] {
+        let err = format!("{:#}", run(&extra).unwrap_err());
+        assert!(err.contains(want), "{extra:?}: {err}");
+    }
 }

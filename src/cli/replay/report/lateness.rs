@@ -58,8 +58,12 @@ pub fn view(evaluation: &Evaluation, frame: &Frame, language: Language) -> Value
         context! { name => name(r, language), cells => cells(r) }
     };
     let heads: Vec<String> = heads(language);
-    let all: Vec<&RuleFigures> = evaluation.rules.iter().chain(&evaluation.sweep).collect();
-    let most = all.iter().map(|r| r.alarms_per_10000).max().unwrap_or(0).max(10);
+    // Rules that are several times as loud stand in the table only: they would press the rest into a corner.
+    let near = |r: &&RuleFigures| {
+        evaluation.rules.first().is_none_or(|ours| r.alarms_per_10000 <= 2 * ours.alarms_per_10000)
+    };
+    let drawn = evaluation.rules.iter().chain(&evaluation.sweep).filter(near);
+    let most = drawn.map(|r| r.alarms_per_10000).max().unwrap_or(0).max(10);
     // A whole number of fifties of alarms per 1,000.
     let scale = most.div_ceil(500) * 500;
     let place = |r: &RuleFigures| {
@@ -78,18 +82,21 @@ pub fn view(evaluation: &Evaluation, frame: &Frame, language: Language) -> Value
             ahead(DRAWN, language),
             share(r.ahead_permille[DRAWN]),
         );
-        let (is_right, label) = (x > WIDE * 3 / 4, name(r, language));
-        context! { x, y, title, label, level => r.level, is_right, text_x => if is_right { x - 8 } else { x + 8 } }
+        // Our own label stands to the left of the line, those of the others to the right.
+        let is_ours = evaluation.rules.first() == Some(r);
+        let (text_x, text_y) = if is_ours { (x.saturating_sub(12), y + 5) } else { (x + 10, y + 5) };
+        context! { x, y, title, label => name(r, language), is_ours, text_x, text_y }
     };
-    let line: Vec<String> = evaluation.sweep.iter().map(place).map(|(x, y)| format!("{x},{y}")).collect();
+    let line: Vec<String> =
+        evaluation.sweep.iter().filter(near).map(place).map(|(x, y)| format!("{x},{y}")).collect();
     context! {
         scored => scored(evaluation, frame, language),
         heads,
         rows => evaluation.rules.iter().map(row).collect::<Vec<_>>(),
         sweep => evaluation.sweep.iter().map(row).collect::<Vec<_>>(),
         line => line.join(" "),
-        dots => evaluation.sweep.iter().map(dot).collect::<Vec<_>>(),
-        marks => evaluation.rules.iter().map(dot).collect::<Vec<_>>(),
+        dots => evaluation.sweep.iter().filter(near).map(dot).collect::<Vec<_>>(),
+        marks => evaluation.rules.iter().filter(near).map(dot).collect::<Vec<_>>(),
         x_ticks => (0..=scale / 500).map(|n| context! { x => n * 500 * WIDE / scale, label => n * 50 }).collect::<Vec<_>>(),
         y_ticks => (0..=4).map(|n| context! { y => HIGH - n * HIGH / 4, label => n * 25 }).collect::<Vec<_>>(),
         calibration => evaluation.calibration.iter().map(|c| context! {

@@ -282,3 +282,81 @@ fn a_model_that_cannot_be_is_refused() {
     let err = serde_json::from_value::<Lateness>(model).unwrap_err().to_string();
     assert!(err.contains("learn them again by a replay"), "{err}");
 }
+
+#[test]
+fn an_event_at_midnight_itself_does_not_hide_the_new_day() {
+    let mut lookout = Lookout::new(vec![Rule::Countdown(Span::DAY.times(3))], TimeZone::UTC);
+    let facts = |promise| Facts {
+        route: Some(route(0)),
+        began: Some(at(600)),
+        promise: Some(at(promise)),
+        ..Facts::default()
+    };
+    lookout.changed(1, &Facts::default(), &facts(5 * 1440 + 30), at(600));
+    // At the very midnight something is seen before the midnight is: the alarm half an hour later is due all the same.
+    lookout.advance(at(1440));
+    lookout.changed(2, &Facts::default(), &facts(9 * 1440), at(2 * 1440));
+    let told = lookout.advance(at(3 * 1440));
+    assert_eq!(told.iter().map(|t| (t.parcel, t.alarm.at)).collect::<Vec<_>>(), [(1, at(2 * 1440 + 30))]);
+}
+
+#[test]
+fn a_promise_made_anew_is_told_anew_and_what_ended_is_not() {
+    let rule = Rule::Countdown(Span::DAY);
+    let mut lookout = Lookout::new(vec![rule], TimeZone::UTC);
+    let mut now = at(600);
+    let mut before = Facts::default();
+    let mut change = |lookout: &mut Lookout, to: Facts, minutes: i64| {
+        now = now.max(at(minutes));
+        let told = lookout.advance(now).len();
+        lookout.changed(1, &before, &to, now);
+        before = to;
+        told
+    };
+    let begun = Facts { route: Some(route(0)), began: Some(at(600)), ..Facts::default() };
+    let promised = |day: i64| Facts { promise: Some(at(day * 1440)), ..begun };
+    assert_eq!(change(&mut lookout, promised(3), 600), 0);
+    assert_eq!(change(&mut lookout, promised(3), 2 * 1440 + 1), 1, "a day before");
+    assert_eq!(change(&mut lookout, promised(5), 2 * 1440 + 2), 0);
+    assert_eq!(change(&mut lookout, promised(6), 3 * 1440), 0, "put off before it was due");
+    assert_eq!(change(&mut lookout, promised(6), 5 * 1440 - 1), 0);
+    assert_eq!(change(&mut lookout, promised(6), 5 * 1440 + 1), 1, "told of the new promise");
+    assert_eq!(change(&mut lookout, promised(9), 5 * 1440 + 2), 0);
+    let over = Facts { delivered: Some(at(7 * 1440)), ..promised(9) };
+    assert_eq!(change(&mut lookout, over, 7 * 1440), 0);
+    assert_eq!(change(&mut lookout, over, 20 * 1440), 0, "it has arrived");
+}
+
+#[test]
+fn a_lookout_goes_on_where_it_was_stored() {
+    let rules = || vec![Rule::Notice(Notice::default()), Rule::Chance(0.5)];
+    let mut whole = Lookout::new(rules(), TimeZone::UTC);
+    let mut facts: std::collections::BTreeMap<u32, Facts> = Default::default();
+    let mut told_before = std::collections::BTreeSet::new();
+    let parcels: Vec<Parcel> = (0..1500).map(|n| ((n % 8) as u8, n * 40, 2880 + n * 7919 % 7000)).collect();
+    let mut resumed: Option<Lookout> = None;
+    for (now, (way, began, took), is_end) in events(&parcels, 45 * 1440) {
+        if resumed.is_none() && now > 30 * 1440 + 100 {
+            let stored = postcard::to_allocvec(whole.model()).unwrap();
+            let mut other = Lookout::resume(rules(), TimeZone::UTC, postcard::from_bytes(&stored).unwrap());
+            for (parcel, facts) in &facts {
+                other.watch_again(*parcel, facts, |rule| told_before.contains(&(*parcel, rule)), at(now - 1));
+            }
+            resumed = Some(other);
+        }
+        let parcel = (began / 40) as u32;
+        let before = facts.get(&parcel).copied().unwrap_or_default();
+        let mut after = Facts { route: Some(route(way)), began: Some(at(began)), ..before };
+        after.promise = Some(at(began + 5 * 1440));
+        after.delivered = is_end.then(|| at(began + took));
+        facts.insert(parcel, after);
+        let told = whole.advance(at(now - 1));
+        if let Some(other) = &mut resumed {
+            assert_eq!(other.advance(at(now - 1)), told, "at {}", at(now));
+            other.changed(parcel, &before, &after, at(now));
+        }
+        told_before.extend(told.iter().map(|t| (t.parcel, t.rule)));
+        whole.changed(parcel, &before, &after, at(now));
+    }
+    assert!(resumed.is_some() && told_before.len() > 300, "{}", told_before.len());
+}

@@ -110,14 +110,24 @@ impl Lookout {
         Lookout { zone, rules, model: Lateness::default(), open: BTreeMap::new(), queue: BTreeSet::new() }
     }
 
+    /// A lookout that goes on with a model that was stored. Open parcels follow by [`Lookout::watch_again`].
+    pub fn resume(rules: Vec<Rule>, zone: TimeZone, model: Lateness) -> Lookout {
+        Lookout { model, ..Lookout::new(rules, zone) }
+    }
+
+    /// A parcel that was known when the model was stored is watched on: nothing is learned of it twice. It has been told
+    /// of already by the rules for which `is_told`.
+    pub fn watch_again(&mut self, parcel: u32, facts: &Facts, is_told: impl Fn(usize) -> bool, now: Instant) {
+        let told = (0..self.rules.len()).filter(|rule| is_told(*rule)).fold(0, |told, rule| told | 1 << rule);
+        self.open(parcel, facts, told, now);
+    }
+
     /// What was known of a parcel changed at `now`. Everything before `now` must have been advanced to.
     pub fn changed(&mut self, parcel: u32, before: &Facts, after: &Facts, now: Instant) {
-        // The very first event sets the day.
-        self.model.advance(&self.zone, now);
-        // What ended before it began was misread.
-        let way = |facts: &Facts| {
-            facts.route.zip(facts.began).filter(|(_, began)| end(facts).is_none_or(|end| end >= *began))
-        };
+        if self.model.next_change().is_none() {
+            // The very first event sets the day.
+            self.model.advance(&self.zone, now);
+        }
         if way(before) != way(after) {
             if let Some((route, began)) = way(before).filter(|_| end(before).is_none()) {
                 // As if it had not begun: the waiting so far belongs to somebody else.
@@ -136,11 +146,14 @@ impl Lookout {
             }
         }
         let told = self.open.remove(&parcel).map_or(0, |open| open.told);
-        if let (Some((route, began)), Some(promise), None) = (way(after), after.promise, end(after))
+        // A new promise is told of again.
+        self.open(parcel, after, if before.promise == after.promise { told } else { 0 }, now);
+    }
+
+    fn open(&mut self, parcel: u32, facts: &Facts, told: u32, now: Instant) {
+        if let (Some((route, began)), Some(promise), None) = (way(facts), facts.promise, end(facts))
             && promise > now
         {
-            // A new promise is told of again.
-            let told = if before.promise == after.promise { told } else { 0 };
             self.open.insert(parcel, Open { route, began, promise, told });
             self.plan(parcel, now);
         }
@@ -185,7 +198,12 @@ impl Lookout {
         let (number, rule) = (rule, usize::from(rule));
         let forecast = self.model.forecast(open.route);
         let alarm = self.rules.get(rule)?.alarm_at(forecast.as_ref(), open.began, open.promise, at);
-        let alarm = alarm.filter(|alarm| alarm.at <= at)?;
+        let alarm = alarm?;
+        if alarm.at > at {
+            // It was promised anew, or the instant was found a minute early.
+            self.queue.insert((alarm.at, parcel, number));
+            return None;
+        }
         open.told |= 1 << number;
         let why = forecast.map(|forecast| Why::of(&forecast, open.began, open.promise, at));
         Some(Told { parcel, rule, alarm: Alarm { at, ..alarm }, why })
@@ -222,4 +240,9 @@ impl Lookout {
 /// When nothing more was expected of it.
 fn end(facts: &Facts) -> Option<Instant> {
     facts.delivered.or(facts.left)
+}
+
+/// Which way it goes since when; none for what ended before it began, which was misread.
+fn way(facts: &Facts) -> Option<(Route, Instant)> {
+    facts.route.zip(facts.began).filter(|(_, began)| end(facts).is_none_or(|end| end >= *began))
 }
