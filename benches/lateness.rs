@@ -1,7 +1,7 @@
 //! What it costs to know which parcels will be late, and which are stalled: 100,000 lanes, a million open parcels.
 //!
-//! `cargo bench --bench lateness`. Bytes come from a counting allocator. Instants are compared with what a plain countdown
-//! to the promise costs in the same run.
+//! `cargo bench --bench lateness`. Bytes come from a counting allocator. Instants are compared with what a plain
+//! countdown to the promise costs in the same run.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;

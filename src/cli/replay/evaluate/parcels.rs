@@ -1,6 +1,5 @@
 //! What a history tells of parcels, as far as their being late goes.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -62,7 +61,7 @@ impl<'c> Parcels<'c> {
 }
 
 impl Parcel {
-    fn note_attribute(&mut self, config: &LatenessConfig, name: &Cow<'_, str>, value: &Value<'_>) {
+    fn note_attribute(&mut self, config: &LatenessConfig, name: &str, value: &Value<'_>) {
         let Value::Text(text) = value else { return };
         let places = [
             (&config.carrier, &mut self.carrier),

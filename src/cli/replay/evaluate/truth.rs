@@ -22,8 +22,8 @@ pub struct Row {
     pub due: Option<Instant>,
 }
 
-/// Reads a CSV file, plain, gzip or zstd, with the columns `id`, `created`, `shipped`, `delivered` and `due`; others are
-/// passed over. Instants are RFC 3339, empty where there is none. The rows come back by `created`.
+/// Reads a CSV file, plain, gzip or zstd, with the columns `id`, `created`, `shipped`, `delivered` and `due`; others
+/// are passed over. Instants are RFC 3339, empty where there is none. The rows come back by `created`.
 ///
 /// # Errors
 /// A file that cannot be read, one without these columns, an instant that is none.

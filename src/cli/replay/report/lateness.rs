@@ -87,6 +87,8 @@ pub fn view(evaluation: &Evaluation, frame: &Frame, language: Language) -> Value
         let (text_x, text_y) = if is_ours { (x.saturating_sub(12), y + 5) } else { (x + 10, y + 5) };
         context! { x, y, title, label => name(r, language), is_ours, text_x, text_y }
     };
+    let x_ticks = (0..=scale / 500).map(|n| context! { x => n * 500 * WIDE / scale, label => n * 50 });
+    let y_ticks = (0..=4).map(|n| context! { y => HIGH - n * HIGH / 4, label => n * 25 });
     let line: Vec<String> =
         evaluation.sweep.iter().filter(near).map(place).map(|(x, y)| format!("{x},{y}")).collect();
     context! {
@@ -97,8 +99,8 @@ pub fn view(evaluation: &Evaluation, frame: &Frame, language: Language) -> Value
         line => line.join(" "),
         dots => evaluation.sweep.iter().filter(near).map(dot).collect::<Vec<_>>(),
         marks => evaluation.rules.iter().filter(near).map(dot).collect::<Vec<_>>(),
-        x_ticks => (0..=scale / 500).map(|n| context! { x => n * 500 * WIDE / scale, label => n * 50 }).collect::<Vec<_>>(),
-        y_ticks => (0..=4).map(|n| context! { y => HIGH - n * HIGH / 4, label => n * 25 }).collect::<Vec<_>>(),
+        x_ticks => x_ticks.collect::<Vec<_>>(),
+        y_ticks => y_ticks.collect::<Vec<_>>(),
         calibration => evaluation.calibration.iter().map(|c| context! {
             title => language.word("late_days_before").replace("{n}", &c.days.to_string()),
             parts => c.parts.iter().map(|p| context! {

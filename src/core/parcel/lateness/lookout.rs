@@ -115,8 +115,8 @@ impl Lookout {
         Lookout { model, ..Lookout::new(rules, zone) }
     }
 
-    /// A parcel that was known when the model was stored is watched on: nothing is learned of it twice. It has been told
-    /// of already by the rules for which `is_told`.
+    /// A parcel that was known when the model was stored is watched on: nothing is learned of it twice. It has been
+    /// told of already by the rules for which `is_told`.
     pub fn watch_again(&mut self, parcel: u32, facts: &Facts, is_told: impl Fn(usize) -> bool, now: Instant) {
         let told = (0..self.rules.len()).filter(|rule| is_told(*rule)).fold(0, |told, rule| told | 1 << rule);
         self.open(parcel, facts, told, now);
