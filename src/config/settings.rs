@@ -21,6 +21,7 @@ use crate::core::clock::{
 };
 use crate::core::duty::{DeskConfig, PersonConfig, Roster, Shifts, TeamConfig};
 use crate::core::model::{ChannelClass, Symbols};
+use crate::core::parcel::lateness::LatenessConfig;
 use crate::core::problem::{KeyPath, Problems, Step};
 use crate::core::time::Instant;
 use crate::daemon::intake::WatchConfig;
@@ -59,6 +60,9 @@ pub struct Settings {
     /// How recorded histories are read.
     #[serde(default)]
     pub import: ImportConfig,
+    /// When it is told that a parcel will be late (预计超时).
+    #[serde(default)]
+    pub lateness: LatenessConfig,
     /// The people who can be told (人员).
     #[serde(default)]
     pub people: BTreeMap<String, PersonConfig>,
@@ -243,6 +247,7 @@ pub fn check_settings(main: &Path, env: &BTreeMap<String, String>, now: Option<I
     loaded.check(|settings, problems| {
         shifts = problems.within("desk", |problems| settings.desk.compile(problems));
         problems.within("import", |problems| settings.import.check(problems));
+        problems.within("lateness", |problems| settings.lateness.check(problems));
         let config = settings.policy(&folders.holidays, problems);
         Policy::compile(&config, &mut Symbols::new(), now, Era::DEFAULT, problems);
         policy = Some(config);

@@ -1,8 +1,10 @@
 //! `shiftbell replay`: recorded history through the engine in virtual time.
 //!
 //! [`run`] drives the one engine that the daemon drives too, waking it exactly when it asks to be woken. [`rows`] is
-//! what comes out, [`report`] makes figures and pictures of it, [`progress`] shows how far it is.
+//! what comes out, [`report`] makes figures and pictures of it, [`progress`] shows how far it is. [`evaluate`] measures
+//! the alarms of parcels that will be late against what really happened.
 
+pub mod evaluate;
 pub mod progress;
 pub mod report;
 pub mod rows;
@@ -16,6 +18,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
+use self::evaluate::figures::Evaluation;
 use self::progress::Progress;
 use self::report::compare::{Comparison, Side};
 use self::report::rings::Rings;
@@ -39,6 +42,7 @@ use crate::sources::history::{InputError, Tally};
 #[command(after_long_help = "Examples:
   shiftbell replay -c shop.toml history.jsonl --html report.html
   shiftbell replay -c trial.toml --against shop.toml history.jsonl     what would trial.toml change?
+  shiftbell replay -c shop.toml history.jsonl --evaluate truth.csv --sweep --html report.html
   zstdcat 2026-*.jsonl.zst | shiftbell replay -c shop.toml --outcomes outcomes.jsonl -
 
 An event is one line of JSON; `at`, `source`, `kind`, `id` and `event` are asked for:
@@ -72,6 +76,16 @@ pub struct ReplayArgs {
     /// Run this configuration over the history too, and tell what `--config` (after) changes against it (before).
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
+    /// Measure the alarms of parcels that will be late (`[lateness]`) against what really happened: a CSV file with the
+    /// columns id, created, shipped, delivered and due. The detector never sees it.
+    #[arg(long, value_name = "TRUTH")]
+    pub evaluate: Option<String>,
+    /// Score parcels ordered from this instant on; without it, the last third of TRUTH.
+    #[arg(long, value_name = "INSTANT", requires = "evaluate")]
+    pub score_from: Option<Instant>,
+    /// Measure all levels from 20 to 95 percent too: what does a higher level save, and what does it cost?
+    #[arg(long, requires = "evaluate")]
+    pub sweep: bool,
     /// Stop at the first line that cannot be used, with exit code 1; without it, they are counted and told.
     #[arg(long)]
     pub strict: bool,
@@ -112,6 +126,9 @@ pub fn main(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> an
     if args.against.is_some() && inputs.iter().any(|i| i == STDIN) {
         bail!("two configurations need the history twice: give it as a file, not on standard input");
     }
+    if args.evaluate.is_some() && inputs.iter().any(|i| i == STDIN) {
+        bail!("--evaluate needs the history twice: give it as a file, not on standard input");
+    }
     let ready = settings(&args.config, err)?;
     let against = args.against.as_deref().map(|path| settings(path, err)).transpose()?;
     let language = args.language.unwrap_or(ready.settings.desk.language);
@@ -136,10 +153,17 @@ pub fn main(args: &ReplayArgs, out: &mut impl Write, err: &mut impl Write) -> an
         Some(other) => Some(compare(args, other, &inputs, &ready, &done, &rings)?),
         None => None,
     };
+    let evaluation =
+        args.evaluate.as_deref().map(|truth| evaluate(args, truth, &inputs, &ready)).transpose()?;
     let report = Report::build(&done.rows, rings, &done.lags, &frame);
     let config = args.config.display().to_string();
-    let document =
-        Document { config: &config, history: &done.tally, report: &report, comparison: comparison.as_ref() };
+    let document = Document {
+        config: &config,
+        history: &done.tally,
+        report: &report,
+        comparison: comparison.as_ref(),
+        evaluation: evaluation.as_ref(),
+    };
     if let Some(path) = &args.html {
         let page = report::html::render(&document, &frame, language).context("failed to draw the page")?;
         std::fs::write(path, page).with_context(|| format!("failed to write {}", path.display()))?;
@@ -235,6 +259,15 @@ fn compare(
         Side { config: &config, rows: &done.rows, rings },
         &order,
     ))
+}
+
+/// Watches the parcels of the history, and only then reads what became of them.
+fn evaluate(args: &ReplayArgs, truth: &str, inputs: &[String], ready: &Ready) -> anyhow::Result<Evaluation> {
+    let contenders = evaluate::contenders(&ready.settings.lateness, args.sweep);
+    let rules = contenders.iter().map(|contender| contender.rule).collect();
+    let watched = evaluate::watch(ready, inputs, args.until, args.strict, rules)?;
+    let rows = evaluate::truth::read(truth)?;
+    Ok(Evaluation::build(truth, &rows, args.score_from, &contenders, &watched, ready.shifts.zone()))
 }
 
 fn frame(ready: &Ready, done: &Replay) -> Frame {

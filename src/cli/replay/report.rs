@@ -6,6 +6,7 @@
 
 pub mod compare;
 pub mod html;
+pub mod lateness;
 
 pub mod rings;
 pub mod show;
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 use self::compare::Comparison;
 use self::rings::Rings;
+use super::evaluate::figures::Evaluation;
 use super::rows::{CycleRow, Outcome, Reply};
 use crate::core::clock::metrics::{Lags, attainment, in_backlog, in_window, mean, percentile};
 use crate::core::time::{Instant, Span};
@@ -76,6 +78,9 @@ pub struct Document<'a> {
     pub report: &'a Report,
     /// How another configuration differs over the same history; null without one.
     pub comparison: Option<&'a Comparison>,
+    /// How good the alarms of parcels that will be late were; left out without a truth to go by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<&'a Evaluation>,
 }
 
 /// The figures of a replay.

@@ -60,6 +60,7 @@ pub fn render(
         reasons => view.named(&report.rings.by_reason),
         lag => view.lag(&report.detection_lag),
         comparison => view.comparison(document),
+        lateness => document.evaluation.map(|evaluation| super::lateness::view(evaluation, frame, language)),
         history => view.history(document),
     })
 }

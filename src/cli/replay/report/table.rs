@@ -30,6 +30,9 @@ pub fn render(document: &Document<'_>, frame: &Frame, language: Language) -> Str
     if let Some(comparison) = document.comparison {
         page.comparison(comparison);
     }
+    if let Some(evaluation) = document.evaluation {
+        page.out.push_str(&super::lateness::table(evaluation, frame, language));
+    }
     page.rejects(document);
     page.out
 }
@@ -458,7 +461,7 @@ fn bar(n: u64, most: u64, width: u64) -> String {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Align {
+pub(super) enum Align {
     Left,
     Right,
 }
@@ -470,7 +473,7 @@ const WIDEST: usize = 100;
 const NARROWEST: usize = 10;
 
 /// Columns as wide as their widest text, where a Chinese character takes two places.
-struct Grid {
+pub(super) struct Grid {
     columns: Vec<(String, Align)>,
     rows: Vec<Row>,
 }
@@ -482,11 +485,11 @@ enum Row {
 }
 
 impl Grid {
-    fn new(columns: &[(&str, Align)]) -> Grid {
+    pub fn new(columns: &[(&str, Align)]) -> Grid {
         Grid { columns: columns.iter().map(|(t, a)| ((*t).to_owned(), *a)).collect(), rows: Vec::new() }
     }
 
-    fn row(&mut self, cells: Vec<String>) {
+    pub fn row(&mut self, cells: Vec<String>) {
         self.rows.push(Row::Cells(cells));
     }
 
@@ -521,7 +524,7 @@ impl Grid {
         }
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let widths = self.widths();
         let mut out = String::new();
         let line = |out: &mut String, cells: &mut dyn Iterator<Item = &str>| {

@@ -295,6 +295,7 @@ pub(super) fn with_document<R>(days: i64, show: impl FnOnce(&Document<'_>, &Fram
             history: &history,
             report: &report,
             comparison: Some(&comparison),
+            evaluation: None,
         },
         &frame,
     )

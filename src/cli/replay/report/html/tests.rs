@@ -21,7 +21,8 @@ fn what_comes_from_outside_is_inert() {
     }
     let report = Report::build(&rows, Rings::default(), &Lags::default(), &frame);
     let history = tally(1);
-    let document = Document { config: evil, history: &history, report: &report, comparison: None };
+    let document =
+        Document { config: evil, history: &history, report: &report, comparison: None, evaluation: None };
     let page = render(&document, &frame, Language::Zh).expect("a page");
     assert!(page.contains("&lt;script&gt;"));
     for bad in ["<script", "<img", "onerror=alert(1)>\""] {
@@ -35,7 +36,8 @@ fn a_page_of_nothing_still_stands() {
     let frame = frame(1);
     let report = Report::build(&[], Rings::default(), &Lags::default(), &frame);
     let history = tally(0);
-    let document = Document { config: "c", history: &history, report: &report, comparison: None };
+    let document =
+        Document { config: "c", history: &history, report: &report, comparison: None, evaluation: None };
     for language in [Language::Zh, Language::En] {
         let page = render(&document, &frame, language).expect("a page");
         assert!(page.ends_with("</html>\n"));
