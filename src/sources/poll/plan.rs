@@ -181,6 +181,8 @@ pub struct Planner {
     access_until: Option<Instant>,
     lost: Vec<(String, Span)>,
     again: Reads,
+    /// Requests of lists since the last of what rings.
+    since_ring: u32,
 }
 
 impl std::fmt::Debug for Planner {
@@ -232,6 +234,7 @@ impl Planner {
             access_until: None,
             lost: Vec::new(),
             again: Reads::default(),
+            since_ring: u32::MAX,
         }
     }
 
@@ -294,9 +297,14 @@ impl Planner {
         }
         let deadline = self.deadline(now);
         let round = self.cadence.wait(now, deadline);
-        let call = match self.again.ring(now, elapsed) {
-            Some((want, why)) => Some(Call { feed: 0, what: What::Again(want, why) }),
-            None => self.choose((now, theirs), elapsed, deadline),
+        let again = |(want, why)| Call { feed: 0, what: What::Again(want, why) };
+        let ring = self.again.ring(now, elapsed).map(again);
+        let call = match ring {
+            Some(ring) if self.since_ring >= self.lists_between() => Some(ring),
+            ring => match self.choose((now, theirs), elapsed, deadline) {
+                Some(Call { what: What::Again(..), .. }) | None if ring.is_some() => ring,
+                call => call,
+            },
         };
         let Some(call) = call else {
             let due = self.lists.iter().map(|l| l.due.less(elapsed)).min().unwrap_or(round);
@@ -306,13 +314,23 @@ impl Planner {
         };
         match self.pace.take(elapsed).and_then(|()| app.take(elapsed)) {
             Ok(()) => {
-                if let What::Again(_, why) = &call.what {
-                    self.again.asked(*why, self.pace.gap(), elapsed);
+                match &call.what {
+                    What::Again(_, why) => {
+                        self.again.asked(*why, self.pace.gap(), elapsed);
+                        self.since_ring = if matches!(why, Why::Ring(_)) { 0 } else { self.since_ring };
+                    }
+                    What::Page(_) | What::Case(_) => self.since_ring = self.since_ring.saturating_add(1),
                 }
                 Next::Ask(call)
             }
             Err(wait) => Next::Wait(wait),
         }
+    }
+
+    /// So many requests of lists come between two of what rings, where lists have any: whatever a platform really lets
+    /// through, they have their share of it.
+    fn lists_between(&self) -> u32 {
+        if self.is_calm() { 1 } else { 3 }
     }
 
     /// A platform that throttles is not asked for what can wait.

@@ -368,3 +368,51 @@ fn a_schedule_says_when_the_rounds_are() {
     rig.answers(&call, Vec::new());
     assert!(!blind(&rig));
 }
+
+/// What rings takes turns with lists that have something to read, and gives them three of four requests while the platform
+/// throttles; where lists have nothing it waits for nobody.
+#[test]
+fn lists_keep_their_share_beside_what_rings() {
+    use crate::sources::poll::again::Again;
+    let cursor = Cursor::new(START - Span::from_minutes(19));
+    let ids = |n: usize| vec!["order".to_owned(), n.to_string()];
+    let want = |n: usize| Want { ids: ids(n), modified: START };
+    let told = |throttled: bool, busy: bool| {
+        let wants = (0..if busy { 60 } else { 0 }).map(|n| want(1000 + n)).collect();
+        let kept = BTreeMap::from([("orders".to_owned(), Kept { cursor: cursor.clone(), wants })]);
+        let mut rig = Rig::kept(&[feed("orders", 1, 1)], kept);
+        if throttled {
+            rig.fails(Class::Throttled);
+        }
+        let rings = START + Span::from_secs(60);
+        rig.planner.ahead(
+            (0..500).map(|n| Again { rings: Some(rings), changed: START, wants: vec![want(n)] }).collect(),
+        );
+        let (mut said, mut ms) = (String::new(), 10_000);
+        while said.len() < 16 && ms < 50_000 {
+            let (now, elapsed) = (START + Span::from_millis(ms), Span::from_millis(1_000_000 + ms));
+            match rig.planner.next(now, elapsed, &mut rig.app) {
+                Next::Ask(call) => {
+                    said.push(if matches!(call.what, What::Again(..)) { 'r' } else { 'l' });
+                    let step = rig.planner.took(
+                        &call,
+                        Page { facts: Facts { total: Some(0), ..Facts::default() }, ..Page::default() },
+                    );
+                    rig.planner.kept(step.unwrap(), now, elapsed);
+                    ms += 10;
+                }
+                Next::Wait(span) => ms += span.as_millis(),
+                Next::Renew => panic!("no token ends"),
+            }
+        }
+        said
+    };
+    let calm = told(false, true);
+    assert!(calm.starts_with('r') && !calm.contains("rr"), "{calm}");
+    let throttled = told(true, true);
+    assert!(
+        throttled.contains("rlllr") && !throttled.contains("rllr") && !throttled.contains("rr"),
+        "{throttled}"
+    );
+    assert!(told(false, false).contains("rr"));
+}
