@@ -261,6 +261,25 @@ fn who_knows_better_is_believed() {
     assert_eq!((is.milestone, is.counts.other_zone), (M::OutForDelivery, 1));
 }
 
+/// F1: of what several tell of one scan, nothing is lost.
+#[test]
+fn what_two_tell_of_one_scan_is_put_together() {
+    let milestone = Milestone::Returning;
+    let one =
+        Scan { teller: Teller::Platform, seen_at: at(70), withdrawn: true, ..Scan::new(at(60), milestone) };
+    let other = Scan {
+        teller: Teller::Carrier,
+        seen_at: at(90),
+        forward_no: Some("SF0000000009".into()),
+        ..scan(60, milestone)
+    };
+    for scans in [[one.clone(), other.clone()], [other.clone(), one]] {
+        let mut ledger = Ledger::new();
+        ledger.merge(scans);
+        assert_eq!(ledger.scans(), [Scan { seen_at: at(70), ..other.clone() }]);
+    }
+}
+
 /// F10: what is told no more is kept, and does not count.
 #[test]
 fn a_corrected_list_replaces_the_old_one() {
