@@ -161,10 +161,10 @@ impl GapClock {
     }
 
     /// The keys that a gap counts for: all three, without new ones where there is no more room.
-    fn keys_to_count(&self, gap: &Gap) -> impl Iterator<Item = u64> + use<> {
+    fn keys_to_count(&self, gap: &Gap) -> Vec<u64> {
         let is_full = self.counts.len() >= KEYS;
-        let is_known = keys(gap).map(|key| !is_full || self.counts.contains_key(&(gap.stage, key)));
-        keys(gap).into_iter().zip(is_known).filter_map(|(key, is_known)| is_known.then_some(key))
+        let is_kept = |key: &u64| !is_full || self.counts.contains_key(&(gap.stage, *key));
+        keys(gap).into_iter().filter(is_kept).collect()
     }
 }
 
