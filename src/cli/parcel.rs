@@ -102,6 +102,10 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bo
         let used = part.len() + usize::from(end.is_some());
         input.consume(used);
         if end.is_some() {
+            // A line may end as Windows ends it.
+            if line.last() == Some(&b'\r') {
+                line.pop();
+            }
             return Ok(true);
         }
     }
@@ -125,7 +129,7 @@ fn json(reading: &Reading, out: &mut impl Write) -> std::io::Result<()> {
     writeln!(out)
 }
 
-/// `派送失败 DeliveryFailed · 联系不上 contact_failed · [X14 无人接听] · the text`.
+/// `派送失败 DeliveryFailed · 联系不上 contact_failed · [X14 电话…无人] · the text`.
 fn shown(reading: &Reading, text: &str) -> String {
     let mut parts = vec![format!("{} {}", reading.milestone.chinese(), reading.milestone.name())];
     parts.extend(reading.exception.map(|e| format!("{} {}", e.chinese(), e.word())));
@@ -159,14 +163,14 @@ mod tests {
         assert_eq!(
             answers(Format::Json, texts.as_bytes()),
             [
-                r#"{"milestone":"DeliveryFailed","exception":"contact_failed","flags":[],"evidence":[{"of":"exception","by":"lexicon","block":"X14","phrase":"无人接听"}]}"#,
-                r#"{"milestone":"AtPickupPoint","exception":null,"flags":["claimed_delivered"],"evidence":[{"of":"milestone","by":"lexicon","block":"M12","phrase":"签收人…驿站"},{"of":"flag","by":"lexicon","block":"F01","phrase":"签收"}]}"#,
+                r#"{"milestone":"DeliveryFailed","exception":"contact_failed","flags":[],"evidence":[{"of":"exception","by":"lexicon","block":"X14","phrase":"电话…无人"}]}"#,
+                r#"{"milestone":"AtPickupPoint","exception":null,"flags":["claimed_delivered"],"evidence":[{"of":"milestone","by":"lexicon","block":"M12","phrase":"签收人…菜鸟"},{"of":"flag","by":"lexicon","block":"F01","phrase":"签收"}]}"#,
                 r#"{"milestone":"Unknown","exception":null,"flags":[],"evidence":[]}"#,
             ]
         );
         assert_eq!(
             answers(Format::Text, texts.as_bytes())[0],
-            "派送失败 DeliveryFailed · 联系不上 contact_failed · [X14 无人接听] · 客户电话无人接听，明日再派"
+            "派送失败 DeliveryFailed · 联系不上 contact_failed · [X14 电话…无人] · 客户电话无人接听，明日再派"
         );
     }
 

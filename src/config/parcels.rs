@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_file_of_ones_own_adds_to_the_lexicon() {
-        let text = "客户微信一直不回,包裹躺平";
+        let text = "买家神隐了,包裹躺平";
         assert_eq!(lexicon(Path::new(LEXICON)).unwrap().read(text).exception, None);
         let own = with(
             r#"
@@ -82,7 +82,7 @@ mod tests {
             [[exception]]
             id      = "X14"
             is      = "contact_failed"
-            phrases = ["微信一直不回"]
+            phrases = ["神隐"]
             [[milestone]]
             id      = "M90"
             is      = "at_pickup_point"
