@@ -678,7 +678,10 @@ fn the_schema_knows_every_key_of_the_files_that_come_with_it() {
     ] {
         assert!(schema["properties"][section].is_object(), "{section}");
     }
-    for name in run(&["config", "files"]).says(0, &[]).out.lines().filter(|name| name.ends_with(".toml")) {
+    let files = run(&["config", "files"]).says(0, &[]).out.clone();
+    // Words of scans and statuses of vendors are no parts of a configuration: their readers refuse unknown keys.
+    let parts = files.lines().filter(|name| name.ends_with(".toml") && !name.contains("parcels/"));
+    for name in parts {
         let text = run(&["config", "show", name]).says(0, &[]).out.clone();
         let file: toml::Table = text.parse().expect("TOML");
         let file = serde_json::to_value(file).expect("JSON");
