@@ -290,6 +290,7 @@ fn a_whole_day_at_speed_killed_again_and_again() {
         let log = log.expect("a log");
         let child = Command::new(std::env::current_exe().expect("it runs"))
             .args(["--ignored", "--exact", "polling::desk_at_speed", "--nocapture"])
+            .current_dir(folder.path())
             .env(AT_SPEED, format!("{} {elapsed} {}", began.as_millis(), folder.path().display()))
             .env("SHIFTBELL_SPEED", speed().to_string())
             .stdin(Stdio::null())
