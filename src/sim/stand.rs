@@ -36,8 +36,6 @@ pub struct Trade {
     pub days: u32,
     /// Of a thousand requests so many go wrong.
     pub trouble: u16,
-    /// When the shops' platforms answer nothing, from and up to.
-    pub outages: [Option<(Instant, Instant)>; 2],
 }
 
 /// What a platform's time is now.
@@ -207,8 +205,7 @@ fn shop_lines(name: &str, shop: &str) -> String {
 }
 
 fn manners(trade: Trade) -> Manners {
-    let outages = trade.outages.into_iter().flatten().collect();
-    Manners { trouble: trade.trouble, outages, ..Manners::default() }
+    Manners { trouble: trade.trouble, ..Manners::default() }
 }
 
 fn on_pinduoduo(trade: Trade, now: Instant) -> Made {
