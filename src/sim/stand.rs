@@ -259,6 +259,7 @@ fn on_jd(trade: Trade, now: Instant) -> Made {
             shop_lines(name, "jd")
                 + &format!(
                     "[sources.{name}.jd]\ngateway         = \"http://{address}/routerjson\"\n\
+                     oauth           = \"http://{address}/oauth2/refresh_token\"\n\
                      app_key         = \"sim-app\"\napp_secret_file = \"sim.secret\"\n"
                 )
         },
