@@ -9,6 +9,8 @@
 //! - who rings soon is asked of the desk by one task for all sources; what is read again of a case is told like anything
 //!   else that is read, and no ring waits for it.
 
+mod who_rings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -19,6 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use self::who_rings::{Soon, WhoRings};
 use crate::config::Ready;
 use crate::core::alerting::Edge;
 use crate::core::engine::OpenCase;
@@ -35,7 +38,7 @@ use crate::sources::authorisation;
 use crate::sources::config::SourceConfig;
 use crate::sources::http::{Answer, Request, fetch, source_client};
 use crate::sources::platform::{Platform, Tokens};
-use crate::sources::poll::again::{AHEAD, Again, Part};
+use crate::sources::poll::again::{Again, Part};
 use crate::sources::poll::cadence::Cadence;
 use crate::sources::poll::pace::Pace;
 use crate::sources::poll::{Call, Class, Failure, Kept, Next, Planner, Step, What};
@@ -55,13 +58,11 @@ const LATER: Span = Span::from_secs(60);
 const WRITTEN: Span = Span::from_minutes(5);
 /// Nobody sleeps longer without looking at what to tell.
 const LONGEST: Span = Span::from_secs(20);
-/// The desk is asked so often who rings soon.
-const LOOK: Span = Span::from_secs(20);
 /// A platform's time is handed on as evidence so often at most (T2).
 const DATED: Span = Span::from_secs(60);
 
-/// The name of the task that asks who rings soon: no source can have it.
-const LOOKOUT: &str = "(lookout)";
+/// The name of the task that asks who rings soon: no source can have it, for rows join names by zero bytes.
+const WHO_RINGS: &str = "\0who rings";
 
 /// The sources that are configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,47 +77,6 @@ impl Polled {
     /// Those of a configuration.
     pub fn of(ready: &Ready) -> Polled {
         Polled { sources: Arc::new(ready.settings.sources.clone()), zone: ready.shifts.zone().clone() }
-    }
-}
-
-/// Who rings soon, by their sources.
-type Soon = Arc<BTreeMap<String, Vec<OpenCase>>>;
-
-/// Asks the desk who rings soon, for all sources at once: so the desk looks once at what is due.
-struct Lookout {
-    sources: Arc<BTreeSet<String>>,
-    orders: mpsc::Sender<Order>,
-    time: Arc<dyn TimeSource>,
-    soon: Arc<watch::Sender<Soon>>,
-}
-
-impl Lookout {
-    async fn run(self, halt: CancellationToken) {
-        tokio::select! {
-            () = halt.cancelled() => {}
-            () = self.look() => halt.cancelled().await,
-        }
-    }
-
-    /// Until the desk is gone.
-    async fn look(&self) {
-        while !self.sources.is_empty() {
-            let (answer, arrive) = oneshot::channel();
-            let until = self.time.read().wall + AHEAD;
-            let order = Order::Ahead { sources: self.sources.clone(), until, answer };
-            if self.orders.send(order).await.is_err() {
-                return;
-            }
-            // A desk that is loaded again has not answered: it is asked again.
-            if let Ok(cases) = arrive.await {
-                let mut soon: BTreeMap<String, Vec<OpenCase>> = BTreeMap::new();
-                for case in cases {
-                    soon.entry(case.source.clone()).or_default().push(case);
-                }
-                self.soon.send_replace(Arc::new(soon));
-            }
-            self.time.sleep(LOOK).await;
-        }
     }
 }
 
@@ -180,16 +140,16 @@ impl Polls {
             let again = sources.iter().filter(|(_, config)| config.enabled && config.read_again);
             let again: Arc<BTreeSet<String>> = Arc::new(again.map(|(name, _)| name.clone()).collect());
             let begin = |name: &str, halt| -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
-                if name == LOOKOUT {
+                if name == WHO_RINGS {
                     let (orders, time) = (self.orders.clone(), self.time.clone());
-                    let lookout = Lookout { sources: again.clone(), orders, time, soon: soon.clone() };
-                    return Some(Box::pin(lookout.run(halt)));
+                    let asks = WhoRings { sources: again.clone(), orders, time, soon: soon.clone() };
+                    return Some(Box::pin(asks.run(halt)));
                 }
                 let config = sources.get(name)?;
                 let app = apps.get(&config.app()).cloned()?;
                 Some(Box::pin(self.source(name, config, &zone, app, soon.subscribe()).run(halt)))
             };
-            let names = shown.iter().cloned().chain([LOOKOUT.to_owned()]);
+            let names = shown.iter().cloned().chain([WHO_RINGS.to_owned()]);
             let (mut polled, time) = (self.polled.clone(), self.time.clone());
             let changed = async move { polled.changed().await.is_ok() };
             if crew("source", names, begin, changed, &stop, (&time, LATER)).await {

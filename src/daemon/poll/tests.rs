@@ -287,7 +287,7 @@ async fn one_task_asks_who_rings_soon() {
     let soon = Arc::new(watch::channel(Soon::default()).0);
     let sources = Arc::new(["a", "b"].map(str::to_owned).into());
     let (orders, mut desk) = mpsc::channel(4);
-    let lookout = Lookout { sources, orders, time: Arc::new(rig.time.clone()), soon: soon.clone() };
+    let asks = WhoRings { sources, orders, time: Arc::new(rig.time.clone()), soon: soon.clone() };
     let story = async {
         let Some(Order::Ahead { sources, until, answer }) = desk.recv().await else {
             panic!("nothing is asked")
@@ -306,7 +306,7 @@ async fn one_task_asks_who_rings_soon() {
         assert_eq!((ids("a"), ids("b")), (vec!["1".to_owned(), "3".to_owned()], vec!["2".to_owned()]));
     };
     tokio::select! {
-        () = lookout.look() => panic!("it has ended"),
+        () = asks.look() => panic!("it has ended"),
         () = story => {}
     }
 }
