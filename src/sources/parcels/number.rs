@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The lengths that numbers have (`logistics` 3.1).
-const LENGTHS: std::ops::RangeInclusive<usize> = 6..=32;
+use crate::core::parcel::fold::waybills;
+
 /// The longest code of a carrier.
 const LONGEST_CARRIER: usize = 40;
 
@@ -23,7 +23,9 @@ impl Number {
         if carrier.is_empty() || carrier.len() > LONGEST_CARRIER || !carrier.bytes().all(fits) {
             return None;
         }
-        Some(Number { carrier, waybill: waybill_of(waybill)? })
+        // Of several in one field the first.
+        let waybill = waybills(waybill).into_iter().next()?;
+        Some(Number { carrier, waybill })
     }
 
     /// Reads what [`Number`] prints.
@@ -47,21 +49,6 @@ impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.carrier, self.waybill)
     }
-}
-
-/// A number without what people write around it (`logistics` Q16): spaces, full-width letters, `单号:` before it; of
-/// several in one field the first.
-fn waybill_of(text: &str) -> Option<String> {
-    let half = |c: char| match u32::from(c) {
-        wide @ 0xff01..=0xff5e => char::from_u32(wide - 0xfee0).unwrap_or(c),
-        0x3000 => ' ',
-        _ => c,
-    };
-    let text: String = text.chars().take(200).map(half).collect();
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    text.split(|c| !is_part(c))
-        .map(|part| part.trim_matches('-').to_ascii_uppercase())
-        .find(|part| LENGTHS.contains(&part.len()) && part.bytes().any(|b| b.is_ascii_digit()))
 }
 
 /// Carriers as they are called elsewhere, and the code that Kuaidi100 and its like have for them (`logistics` 3.11,

@@ -13,7 +13,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use self::number::{successor, waybills};
-pub use self::orders::{Shipments, order_milestone, trail};
+pub use self::orders::{OrderParcels, order_milestone, trail};
 pub use self::scan::{Ledger, Scan, Teller};
 use crate::core::parcel::{Exception, Milestone};
 use crate::core::time::{Instant, Span};

@@ -23,12 +23,13 @@ const BEFORE: [&str; 9] = [
 /// More numbers in one field are a mistake.
 const MOST: usize = 16;
 
-/// The numbers in a field: plain letters and digits in capitals, without words before them; what is none is left out.
+/// The numbers in a field: plain letters, digits and hyphens (JD's parts of a parcel) in capitals, without words before
+/// them; what is none is left out.
 pub fn waybills(field: &str) -> Vec<String> {
     let field = ComposingNormalizerBorrowed::new_nfkc().normalize(field);
     let mut out: Vec<String> = Vec::new();
     for word in field.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {
-        let number: String = word.chars().filter(|c| *c != '-').map(|c| c.to_ascii_uppercase()).collect();
+        let number = word.trim_matches('-').to_ascii_uppercase();
         let has_digit = number.bytes().any(|b| b.is_ascii_digit());
         if has_digit && (SHORTEST..=LONGEST).contains(&number.len()) && !out.contains(&number) {
             out.push(number);
@@ -65,7 +66,7 @@ mod tests {
             ("YT0000000000001", vec!["YT0000000000001"]),
             ("  单号：ｓｆ００００００００００１ ", vec!["SF00000000001"]),
             ("YT0000000001,YT0000000002；YT0000000001", vec!["YT0000000001", "YT0000000002"]),
-            ("JD-0000-0000-01", vec!["JD0000000001"]),
+            ("JD0001-1-1-", vec!["JD0001-1-1"]),
             ("无", vec![]),
             ("12345", vec![]),
             ("ABCDEFGH", vec![]),

@@ -10,15 +10,15 @@ const LONGEST_TRAIL: usize = 8;
 
 /// Which orders lie in which parcels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shipments {
+pub struct OrderParcels {
     of_order: BTreeMap<String, BTreeSet<String>>,
     of_parcel: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Shipments {
+impl OrderParcels {
     /// Nothing was shipped yet.
-    pub fn new() -> Shipments {
-        Shipments::default()
+    pub fn new() -> OrderParcels {
+        OrderParcels::default()
     }
 
     /// The order lies, at least in part, in the parcel.

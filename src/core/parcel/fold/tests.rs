@@ -358,7 +358,7 @@ fn parcels_go_on_under_other_numbers_and_orders_lie_in_many() {
     ] {
         assert_eq!(order_milestone(&list), want, "{name}");
     }
-    let mut shipments = Shipments::new();
+    let mut shipments = OrderParcels::new();
     for (order, number) in [("o1", "A"), ("o1", "B"), ("o2", "B")] {
         shipments.link(order, number);
     }
