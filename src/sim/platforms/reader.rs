@@ -244,7 +244,6 @@ impl<P: Platform> Reader<P> {
             What::Page(ask) => self.adapter.page(&feed, *ask, &self.tokens, theirs),
             What::Case(want) | What::Again(want, _) => self.adapter.detail(want, &self.tokens, theirs),
         };
-        let is_page = matches!(call.what, What::Page(_));
         *match &call.what {
             What::Page(_) => &mut self.counts.pages,
             What::Case(_) => &mut self.counts.details,
@@ -267,7 +266,10 @@ impl<P: Platform> Reader<P> {
                 self.counts.rejects += step.rejects.len() as u64;
                 self.counts.rows += step.rows as u64;
                 if let Some(kept) = &step.kept {
-                    self.counts.windows += u64::from(!kept.cursor.is_walking() && is_page);
+                    if let What::Page(ask) = &call.what {
+                        let is_over = kept.cursor.ask(&feed.rules).is_none_or(|next| next.to != ask.to);
+                        self.counts.windows += u64::from(is_over);
+                    }
                     self.kept.insert(feed.name.clone(), kept.clone());
                 }
                 for seen in &step.observations {

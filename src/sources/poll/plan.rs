@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::model::{Observation, combine, hash64};
 use crate::core::time::{Instant, Span};
-use crate::sources::platform::{Feed, Page, REFRESH_BEFORE, Reject, Want};
+use crate::sources::platform::{Feed, Item, Page, REFRESH_BEFORE, Reject, Want};
 use crate::sources::poll::again::{Again, Part, Reads, Why};
 use crate::sources::poll::breaker::Breaker;
 use crate::sources::poll::cadence::Cadence;
@@ -150,6 +150,10 @@ struct List {
     known: BTreeMap<String, Known>,
     /// How often in a row its first case could not be asked for, and since when.
     stumbles: Option<(u32, Span)>,
+    /// What was changed before is not known of, so that nobody can say whether it is shown late.
+    since: Instant,
+    /// When its window was opened.
+    begun: Span,
 }
 
 impl List {
@@ -211,7 +215,16 @@ impl Planner {
             let kept = kept.remove(&feed.name).unwrap_or_else(fresh);
             let own = combine(hash64(source.as_bytes()), hash64(feed.name.as_bytes()));
             let part = cadence.cron.is_none().then(|| i64::try_from((own >> 7) % 1000).unwrap_or(0) + 1);
-            List { feed: feed.clone(), kept, due: elapsed, part, known: BTreeMap::new(), stumbles: None }
+            List {
+                feed: feed.clone(),
+                since: kept.cursor.through(),
+                kept,
+                due: elapsed,
+                part,
+                known: BTreeMap::new(),
+                stumbles: None,
+                begun: elapsed,
+            }
         });
         let lists = lists.collect();
         Planner {
@@ -345,6 +358,7 @@ impl Planner {
         elapsed: Span,
         deadline: Option<Instant>,
     ) -> Option<Call> {
+        let is_calm = self.is_calm();
         for place in 0..self.lists.len() {
             self.forget_refused(place, now, elapsed);
         }
@@ -353,6 +367,10 @@ impl Planner {
                 if self.skew.is_known() {
                     list.kept.cursor.hold_back(&list.feed.rules, theirs);
                 }
+                if !is_calm {
+                    list.kept.cursor.spare();
+                }
+                list.begun = elapsed;
                 if let Some(lost) = list.kept.cursor.open(&list.feed.rules, theirs) {
                     self.lost.push((list.feed.name.clone(), lost));
                 }
@@ -413,7 +431,14 @@ impl Planner {
         };
         match &call.what {
             What::Page(_) => {
-                kept.cursor = list.kept.cursor.took(&list.feed.rules, facts)?;
+                let missing = list.since..list.kept.cursor.through();
+                let is_news =
+                    |item: &&Item| list.known.get(&item.id).is_none_or(|k| k.modified < item.modified);
+                let late = items.iter().filter(is_news).map(|item| item.modified);
+                if let Some(oldest) = late.filter(|at| missing.contains(at)).min() {
+                    kept.cursor.shown_late(oldest);
+                }
+                kept.cursor = kept.cursor.took(&list.feed.rules, facts)?;
                 for item in items {
                     let known = list.known.get(&item.id);
                     // Never back (`platforms` 10.1, 6), and nothing twice.
@@ -502,7 +527,9 @@ impl Planner {
         let rest = theirs.since(list.kept.cursor.through()).less(list.feed.rules.lag);
         let wait = self.cadence.rounds(now, deadline, list.feed.rounds);
         // What is behind is caught up with at once, after those that are due.
-        list.due = if rest > self.cadence.behind(wait) { elapsed } else { elapsed + list.share(wait) };
+        // By when it began: what a walk takes does not make rounds longer.
+        let next = (list.begun + list.share(wait)).max(elapsed + Span::from_secs(1));
+        list.due = if rest > self.cadence.behind(wait) { elapsed } else { next };
     }
 
     /// The platform has answered in earnest.

@@ -2,7 +2,8 @@
 //! that leave while we read cannot take others with them (`platforms` 10.1, 10.2).
 //!
 //! Rows become visible late, so windows overlap. Where the overlap costs no page of its own it is there each time. A busy
-//! list overlaps in full only now and then, and in between by what fits into pages that are asked for anyway.
+//! list overlaps in full only now and then, and in between by what fits into pages that are asked for anyway; but where it
+//! has shown rows late of late, every time, by as much as they were late, in windows of a page each.
 //!
 //! A [`Cursor`] is a value: it says what to ask next, and what it becomes once the answer is kept. Whoever drives it
 //! keeps the rows of a page and the next cursor in one commit, so a crash repeats a page at worst.
@@ -73,6 +74,11 @@ const FULL: u64 = 80;
 /// is in it.
 const NARROW: Span = Span::from_secs(5);
 
+/// So long after the last row that was shown late a busy list is still expected to show others.
+const UNPUNCTUAL: Span = Span::from_minutes(120);
+/// What is read again of such a list reaches so much further back than the latest row was late.
+const LATER: Span = Span::from_secs(60);
+
 /// How far a list has been read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
@@ -87,6 +93,18 @@ pub struct Cursor {
     /// How busy it was lately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rate: Option<Rate>,
+    /// How late it shows rows; none of a list that is punctual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    late: Option<Late>,
+}
+
+/// How late a list shows rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Late {
+    /// So long after a window had ended that should have had them.
+    by: Span,
+    /// The window that showed the last of them ended then.
+    seen: Instant,
 }
 
 /// So many rows in so long.
@@ -111,6 +129,13 @@ impl Rate {
         let pages = (rows.saturating_mul(fresh) / over).div_ceil(page).max(1);
         let fits = page.saturating_mul(pages).saturating_mul(over) / rows;
         Span::from_millis(i64::try_from(fits.saturating_sub(fresh)).unwrap_or(i64::MAX))
+    }
+
+    /// How long a window of one page is.
+    fn part(self, size: u64) -> Span {
+        let over = u64::try_from(self.over.as_millis()).unwrap_or(0).max(1);
+        let fits = (size * FULL / 100).max(1).saturating_mul(over) / self.rows.max(1);
+        Span::from_millis(i64::try_from(fits).unwrap_or(i64::MAX)).max(NARROW)
     }
 }
 
@@ -142,6 +167,9 @@ struct Window {
     /// Rows that came.
     #[serde(default)]
     rows: u64,
+    /// It is one of several up to the goal, each so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    part: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +187,16 @@ enum Stage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Box<str>>,
     },
+}
+
+impl Stage {
+    fn first(walk: Walk) -> Stage {
+        match walk {
+            Walk::LastToFirst => Stage::Count,
+            Walk::Keyset => Stage::Up { page: 1 },
+            Walk::Forward { .. } => Stage::Next { page: 1, after: None },
+        }
+    }
 }
 
 /// What to ask.
@@ -190,9 +228,26 @@ pub struct Facts {
 }
 
 impl Cursor {
-    /// One that begins to read at `from`.
+    /// One that begins to read at `from`. The list has yet to show that it is punctual.
     pub fn new(from: Instant) -> Cursor {
-        Cursor { through: from, window: None, wide: None, rate: None }
+        let late = Some(Late { by: Span::DAY, seen: from });
+        Cursor { through: from, window: None, wide: None, rate: None, late }
+    }
+
+    /// The page that was asked for shows a row that was changed at `oldest`, and that an earlier window should have shown.
+    pub fn shown_late(&mut self, oldest: Instant) {
+        let Some(window) = &self.window else { return };
+        // That a list has yet to show how it is, says nothing of how late it is. Else that is forgotten in time.
+        let before = self.late.filter(|late| late.by < Span::DAY).map_or(Span::ZERO, |late| {
+            let left = UNPUNCTUAL.less(window.to.since(late.seen)).as_millis();
+            Span::from_millis(late.by.as_millis() * left / UNPUNCTUAL.as_millis())
+        });
+        self.late = Some(Late { by: self.through.since(oldest).max(before), seen: window.to });
+    }
+
+    /// Nothing is read again for the sake of what is shown late: there are not enough requests for that.
+    pub fn spare(&mut self) {
+        self.late = None;
     }
 
     /// Everything that was changed before is kept.
@@ -230,11 +285,14 @@ impl Cursor {
                 self.rate.is_none_or(|r| r.pages(since + rules.overlap, rules.page_size.into()) > WIDEST);
             wide.busy && since < rules.overlap.times(if dear { SELDOM } else { 1 })
         });
+        let fresh = end.since(self.through);
+        let late =
+            self.late.filter(|late| narrow && fresh < rules.overlap && end.since(late.seen) < UNPUNCTUAL);
         let from = match (narrow, self.wide) {
             (true, _) => {
-                let fresh = end.since(self.through);
                 let spare = self.rate.map(|rate| rate.spare(fresh, rules.page_size.into()));
-                self.through - spare.unwrap_or(NARROW).max(NARROW).min(rules.overlap)
+                let again = late.map_or(NARROW, |late| late.by + LATER);
+                self.through - spare.unwrap_or(NARROW).max(again).max(NARROW).min(rules.overlap)
             }
             // What was shown late since then is in it.
             (false, Some(wide)) => wide.to.min(self.through) - rules.overlap,
@@ -245,12 +303,23 @@ impl Cursor {
         // The overlap may be as long as the longest window: it gives way then.
         let from = if to <= self.through { self.through } else { from };
         let to = end.min(from + rules.longest);
-        let stage = match rules.walk {
-            Walk::LastToFirst => Stage::Count,
-            Walk::Keyset => Stage::Up { page: 1 },
-            Walk::Forward { .. } => Stage::Next { page: 1, after: None },
+        let window = Window {
+            from,
+            to,
+            goal: to,
+            stage: Stage::first(rules.walk),
+            narrow,
+            busy: false,
+            begin: from,
+            rows: 0,
+            part: None,
         };
-        self.window = Some(Window { from, to, goal: to, stage, narrow, busy: false, begin: from, rows: 0 });
+        let part = late.and(self.rate).map(|rate| rate.part(rules.page_size.into()));
+        let part = part.filter(|part| *part < to.since(from) && !matches!(rules.walk, Walk::Forward { .. }));
+        self.window = Some(match part {
+            Some(part) => Window { to: from + part, part: Some(part), ..window },
+            None => window,
+        });
         (!lost.is_zero()).then_some(lost)
     }
 
@@ -290,7 +359,7 @@ impl Cursor {
                 let total = facts.total.ok_or_else(|| malformed("no_total"))?;
                 match pages(total) {
                     // Counted and read in one answer: nothing can have come between.
-                    0 | 1 => return Ok(self.over(window)),
+                    0 | 1 => return Ok(self.over(rules, window)),
                     many if many > DEEPEST && window.to.since(window.from) > SHORTEST => {
                         return Ok(self.halved(window));
                     }
@@ -300,14 +369,14 @@ impl Cursor {
             Stage::Down { page: 1, total, again } => {
                 let now = facts.total.ok_or_else(|| malformed("no_total"))?;
                 // The first page was there before.
-                window.rows = now;
+                window.rows = if window.part.is_some() { window.rows } else { now };
                 if now <= total || again >= AGAIN {
-                    return Ok(self.over(window));
+                    return Ok(self.over(rules, window));
                 }
                 Stage::Down { page: pages(now).max(1), total: now, again: again + 1 }
             }
             Stage::Down { page, total, again } => Stage::Down { page: page - 1, total, again },
-            Stage::Up { .. } if is_last(&facts, facts.rows < size) => return Ok(self.over(window)),
+            Stage::Up { .. } if is_last(&facts, facts.rows < size) => return Ok(self.over(rules, window)),
             Stage::Up { page } => {
                 let last = facts.last.ok_or_else(|| malformed("no_last"))?;
                 if last > window.to {
@@ -319,7 +388,7 @@ impl Cursor {
                 window.from = window.from.max(last);
                 return Ok(self.on(Window { stage, ..window }));
             }
-            Stage::Next { .. } if is_last(&facts, facts.rows == 0) => return Ok(self.over(window)),
+            Stage::Next { .. } if is_last(&facts, facts.rows == 0) => return Ok(self.over(rules, window)),
             Stage::Next { page, after } => {
                 let most = if let Walk::Forward { most } = rules.walk { most } else { u32::MAX };
                 if page >= u64::from(most) {
@@ -331,7 +400,7 @@ impl Cursor {
                 };
                 match next.is_some() && next == after {
                     // Some say at the end where they are.
-                    true if facts.rows == 0 => return Ok(self.over(window)),
+                    true if facts.rows == 0 => return Ok(self.over(rules, window)),
                     true => return Err(malformed("same_cursor")),
                     false => {}
                 }
@@ -347,22 +416,23 @@ impl Cursor {
     }
 
     /// The window was read to its end.
-    fn over(&self, window: Window) -> Cursor {
+    fn over(&self, rules: &Rules, window: Window) -> Cursor {
         let through = self.through.max(window.to);
         let rate = Some(Rate { rows: window.rows, over: window.to.since(window.begin) });
-        let rate = rate.filter(|rate| !rate.over.is_zero());
+        let is_all = window.part.is_none() || window.to >= window.goal;
+        let rate = rate.filter(|rate| is_all && !rate.over.is_zero()).or(self.rate);
         let wide = match window.narrow {
             true => self.wide,
             false => Some(Wide { to: window.to, busy: window.busy }),
         };
         if window.to >= window.goal {
-            return Cursor { through, window: None, wide, rate };
+            return Cursor { through, window: None, wide, rate, late: self.late };
         }
-        // The next part of one that was halved.
-        let length = window.to.since(window.from).max(SHORTEST);
+        let length = window.part.unwrap_or_else(|| window.to.since(window.from).max(SHORTEST));
         let (from, to) = (window.to, (window.to + length).min(window.goal));
-        let next = Window { from, to, stage: Stage::Count, begin: from, rows: 0, ..window };
-        Cursor { through, window: Some(next), wide, rate }
+        let (begin, rows) = if window.part.is_some() { (window.begin, window.rows) } else { (from, 0) };
+        let next = Window { from, to, stage: Stage::first(rules.walk), begin, rows, ..window };
+        Cursor { through, window: Some(next), wide, rate, late: self.late }
     }
 
     fn halved(&self, window: Window) -> Cursor {

@@ -106,8 +106,8 @@ pub fn wrong_clock<P: Platform, M: Judged>((adapter, mut mall): (P, M), minutes:
     assert!(lag < Span::from_minutes(10), "{lag}");
 }
 
-/// On a day without trouble every change is kept within the interval and two seconds of when a window may show it (B1), and
-/// a day takes no more requests than it has to.
+/// On a day without trouble every change is kept within the interval and two seconds of when a window may show it (B1), even
+/// where the list shows it late; and a day takes no more requests than it has to.
 pub fn calm<P: Platform, M: Judged>(name: &str, pair: (P, M), count: u64, length: Span) -> Reader<P> {
     let lag = pair.0.feeds().iter().map(|feed| feed.rules.lag).max().unwrap_or(Span::ZERO);
     let (reader, _) = day(name, pair, (11, count, length), &[]);

@@ -125,44 +125,96 @@ fn walked(cursor: &mut Cursor, rules: &Rules, list: &List) -> Vec<(i64, i64, u32
     asked
 }
 
-/// A list with more rows than a page is read from where the last window ended; what was shown late is found in the window
-/// that overlaps in full, which comes after two overlaps.
-#[test]
-fn a_busy_list_is_read_again_in_full_now_and_then() {
-    for walk in [Walk::LastToFirst, Walk::Keyset] {
-        let rules = rules(walk);
-        let mut list = List { rows: BTreeMap::new(), descending: walk == Walk::LastToFirst };
-        // A change a second; one in fifty is shown four minutes late.
-        let (mut cursor, mut seen, mut requests, mut wide) = (Cursor::new(at(0)), BTreeSet::new(), 0, 0);
-        for minute in 10..130_i64 {
-            let now = minute * 60;
-            for s in (minute - 1) * 60..now {
-                let late = s % 50 == 0;
-                list.rows.extend((!late).then(|| (s as u32, at(s))));
-                list.rows.extend(((s - 240) % 50 == 0).then(|| ((s - 240) as u32, at(s - 240))));
-            }
-            cursor.open(&rules, at(now));
-            let mut first = None;
-            while let Some(ask) = cursor.ask(&rules) {
-                first.get_or_insert(ask.from);
-                let (ids, facts) = list.page(ask, rules.first_page);
-                seen.extend(ids);
-                requests += 1;
-                cursor = cursor.took(&rules, facts).unwrap();
-            }
-            wide += usize::from(at(now - 180).since(first.unwrap()) > Span::from_minutes(5));
+/// What is seen of a list with a change a second in two hours: what was missed, how long the latest waited since a window
+/// might have shown it, how many requests and windows that took, and how many windows overlapped in full.
+struct Seen {
+    missed: Vec<u32>,
+    longest: Span,
+    requests: u64,
+    windows: u64,
+    wide: u32,
+}
+
+/// One change in fifty is shown so many seconds late.
+fn two_hours(walk: Walk, late: i64, mut cursor: Cursor) -> (Seen, Cursor) {
+    let rules = rules(walk);
+    let mut list = List { rows: BTreeMap::new(), descending: walk == Walk::LastToFirst };
+    let mut kept: BTreeMap<u32, Instant> = BTreeMap::new();
+    let mut seen = Seen { missed: Vec::new(), longest: Span::ZERO, requests: 0, windows: 0, wide: 0 };
+    for minute in 10..130_i64 {
+        let now = minute * 60;
+        for s in (minute - 1) * 60..now {
+            list.rows.extend((s % 50 != 0).then(|| (s as u32, at(s))));
+            list.rows.extend(((s - late) % 50 == 0).then(|| ((s - late) as u32, at(s - late))));
         }
-        let missed: Vec<u32> =
-            (540..6600).filter(|id| list.rows.contains_key(id) && !seen.contains(id)).collect();
-        assert_eq!(missed, [0; 0], "{walk:?}");
-        assert!((11..=17).contains(&wide), "{walk:?}: {wide} in two hours");
-        // 120 windows, 72 pages of changes.
-        assert!(requests * 10 <= 13 * (120 + 72), "{walk:?}: {requests} requests");
+        cursor.open(&rules, at(now));
+        let mut first = None;
+        while let Some(ask) = cursor.ask(&rules) {
+            first.get_or_insert(ask.from);
+            let (ids, facts) = list.page(ask, rules.first_page);
+            let is_late = |id: &&u32| !kept.contains_key(*id) && at(i64::from(**id)) < cursor.through();
+            if let Some(oldest) = ids.iter().filter(is_late).min().filter(|id| **id >= 540) {
+                cursor.shown_late(at(i64::from(*oldest)));
+            }
+            for id in ids {
+                kept.entry(id).or_insert(at(now));
+            }
+            cursor = cursor.took(&rules, facts).unwrap();
+            seen.requests += 1;
+            seen.windows += u64::from(cursor.ask(&rules).is_none_or(|next| next.to != ask.to));
+        }
+        seen.wide += u32::from(at(now - 180).since(first.unwrap()) > Span::from_minutes(5));
+    }
+    for id in (540..6600).filter(|id| list.rows.contains_key(id)) {
+        let shown = at(i64::from(id) + if id % 50 == 0 { late.max(180) } else { 180 });
+        match kept.get(&id) {
+            Some(kept) => seen.longest = seen.longest.max(kept.since(shown)),
+            None => seen.missed.push(id),
+        }
+    }
+    (seen, cursor)
+}
+
+/// A list with more rows than a page is read from where the last window ended; what was shown late is found in the window
+/// that overlaps in full, which comes after two overlaps. Once it has shown rows late, it is read again every time by as
+/// much as they were late, and nothing waits longer than a round.
+#[test]
+fn a_busy_list_is_read_again_as_far_back_as_it_shows_rows_late() {
+    for walk in [Walk::LastToFirst, Walk::Keyset] {
+        // Nothing is known of how late it is: the first two hours show that it is punctual.
+        let (fresh, cursor) = two_hours(walk, 0, Cursor::new(at(0)));
+        assert!(fresh.missed.is_empty() && fresh.wide > 20, "{walk:?}: {} wide", fresh.wide);
+        let punctual = Cursor { late: None, ..Cursor::new(at(0)) };
+        for (late, cursor) in [(0, punctual.clone()), (170, punctual.clone())] {
+            let (seen, cursor) = two_hours(walk, late, cursor);
+            assert_eq!(
+                (seen.missed, cursor.late),
+                (vec![], None),
+                "{walk:?}: what is late within the lag, is not"
+            );
+            assert!((11..=17).contains(&seen.wide), "{walk:?}: {} in two hours", seen.wide);
+            // 120 windows, 72 pages of changes.
+            assert!(seen.requests * 10 <= 13 * (120 + 72), "{walk:?}: {} requests", seen.requests);
+        }
+        let (seen, late) = two_hours(walk, 300, punctual);
+        assert_eq!(seen.missed, [0; 0], "{walk:?}");
+        assert!(late.late.is_some_and(|late| late.by <= Span::from_minutes(3)), "{late:?}");
+        let (again, _) = two_hours(
+            walk,
+            300,
+            Cursor { late: late.late.map(|late| Late { seen: at(0), ..late }), ..Cursor::new(at(0)) },
+        );
+        assert!(
+            again.missed.is_empty() && again.longest <= Span::from_minutes(1),
+            "{walk:?}: {}",
+            again.longest
+        );
+        assert!(again.requests * 10 <= 13 * (again.windows + 72), "{walk:?}: {} requests", again.requests);
         // It is kept with the cursor, and an older one can still be read.
         let text = serde_json::to_string(&cursor).unwrap();
         assert_eq!(serde_json::from_str::<Cursor>(&text).unwrap(), cursor);
         let old: Cursor = serde_json::from_str(r#"{"through":"2026-01-05T08:00:00Z"}"#).unwrap();
-        assert_eq!(old, Cursor::new(at(0)));
+        assert_eq!(old, Cursor { late: None, ..Cursor::new(at(0)) });
     }
 }
 
@@ -218,6 +270,7 @@ fn pages_are_read_from_the_last_to_the_first_and_the_first_once_more() {
     let window = |page, count| (-300, 420, page, count);
     assert_eq!(asked, [window(1, true), window(3, false), window(2, false), window(1, true)]);
     // One page is one request.
+    cursor.spare();
     let rows = (0..100).map(|id| (id, at(500))).collect();
     cursor.open(&rules, at(720));
     assert_eq!(walked(&mut cursor, &rules, &List { rows, descending: true }).len(), 1);
