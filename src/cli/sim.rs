@@ -75,6 +75,7 @@ fn serve(args: &ServeArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         asked_every: Span::from_secs(90),
         days: 30,
         trouble: args.trouble,
+        outages: [None; 2],
     };
     let stand = Stand::open(args.listen.ip(), args.listen.port(), trade, now)
         .with_context(|| format!("failed to open the ports from {} on", args.listen))?;

@@ -36,6 +36,8 @@ pub struct Trade {
     pub days: u32,
     /// Of a thousand requests so many go wrong.
     pub trouble: u16,
+    /// When the shops' platforms answer nothing, from and up to.
+    pub outages: [Option<(Instant, Instant)>; 2],
 }
 
 /// What a platform's time is now.
@@ -205,7 +207,8 @@ fn shop_lines(name: &str, shop: &str) -> String {
 }
 
 fn manners(trade: Trade) -> Manners {
-    Manners { trouble: trade.trouble, ..Manners::default() }
+    let outages = trade.outages.into_iter().flatten().collect();
+    Manners { trouble: trade.trouble, outages, ..Manners::default() }
 }
 
 fn on_pinduoduo(trade: Trade, now: Instant) -> Made {
