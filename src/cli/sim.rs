@@ -80,7 +80,6 @@ fn serve(args: &ServeArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let stand = Stand::open(args.listen.ip(), args.listen.port(), trade, now)
         .with_context(|| format!("failed to open the ports from {} on", args.listen))?;
     std::fs::create_dir_all(&args.out)
-        .and_then(|()| std::fs::canonicalize(&args.out))
         .with_context(|| format!("failed to make the folder {}", args.out.display()))?;
     stand.write(&args.out)?;
     writeln!(out, "模拟平台 / simulated platforms, made from published documents, not by the platforms:")?;

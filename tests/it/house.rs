@@ -205,6 +205,8 @@ fn paths(source: &str) -> Vec<Named> {
                 open.pop();
                 i += 1;
             }
+            // What a returned type captures (`use<'a, T>`) is no import.
+            "use" if text(i + 1) == "<" => i += 1,
             "use" => {
                 test_ahead = false;
                 i = tree(&words, i + 1, &[], inside, in_test, &mut out);
@@ -249,7 +251,7 @@ fn tree(
             "::" => i += 1,
             "{" => {
                 i += 1;
-                while !matches!(text(i), "}" | "") {
+                while !matches!(text(i), "}" | ";" | "") {
                     i = tree(words, i, &parts, inside, in_test, out);
                     if text(i) == "," {
                         i += 1;
@@ -411,6 +413,8 @@ fn the_checker_sees_what_it_should() {
         ("core/clock/due.rs", "mod inner { use super::super::cycle::Cycle; }", 0),
         ("core/calendar/mod.rs", "use hashbrown::HashMap; fn operand(rand_index: u8) {}", 0),
         ("core/time.rs", "fn f<'a>(x: &'a str) -> char { 'x' }", 0),
+        ("core/time.rs", "fn f(x: &u8) -> impl Iterator + use<> { g(); h(x) }", 0),
+        ("core/time.rs", "fn f<'a>(x: &'a u8) -> impl Iterator + use<'a> { std::fs::read(x); }", 1),
         // Against the layers.
         ("core/time.rs", "use crate::config::load;", 1),
         ("config/mod.rs", "use crate::cli;", 1),
