@@ -2,7 +2,7 @@
 //!
 //! Compared in the same run with the least that any system must do: a map insert keyed by the case's name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -106,5 +106,22 @@ fn snapshot(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, observe, advance, snapshot);
+/// What the desk's task spends every 20 s on saying who rings soon, beside waking the same cases.
+fn ahead(c: &mut Criterion) {
+    let mut group = c.benchmark_group("who rings soon");
+    group.throughput(Throughput::Elements(CASES)).sample_size(20);
+    let engine = filled();
+    let sources = BTreeSet::from([tickets()[0].source.to_string()]);
+    let (until, most) = (common::ten() + Span::DAY, CASES as usize);
+    println!("who rings soon: {} cases", engine.ahead(&sources, until, most).len());
+    group.bench_function("told of 20,000 cases", |b| {
+        b.iter(|| black_box(engine.ahead(&sources, until, most)))
+    });
+    group.bench_function("nothing rings soon", |b| {
+        b.iter(|| black_box(engine.ahead(&sources, common::ten() - Span::DAY, most)));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, observe, advance, ahead, snapshot);
 criterion_main!(benches);

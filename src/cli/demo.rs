@@ -78,7 +78,15 @@ pub fn main(args: &DemoArgs, out: &mut impl Write, err: &mut impl Write) -> anyh
     let folder = Folder::make()?;
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let asked_every = Span::from_secs(240);
-    let trade = Trade { seed: args.seed, orders: 300, asked_every, days: 7, trouble: 5, outages: [None; 2] };
+    let trade = Trade {
+        seed: args.seed,
+        orders: 300,
+        asked_every,
+        days: 7,
+        trouble: 5,
+        outages: [None; 2],
+        parcels: true,
+    };
     let stand = Stand::open(here, 0, trade, begin).context("failed to open the simulated platforms")?;
     stand.write(&folder.0)?;
     let door = TcpListener::bind((here, 0)).context("failed to open the inbox")?;
@@ -167,7 +175,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let now = "2026-03-13T08:40:00+08:00".parse().unwrap();
         let asked_every = Span::from_secs(60);
-        let trade = Trade { seed: 1, orders: 10, asked_every, days: 1, trouble: 0, outages: [None; 2] };
+        let trade = Trade {
+            seed: 1,
+            orders: 10,
+            asked_every,
+            days: 1,
+            trouble: 0,
+            outages: [None; 2],
+            parcels: true,
+        };
         let stand = Stand::open(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, trade, now).unwrap();
         stand.write(folder.path()).unwrap();
         let main = folder.path().join("shiftbell.toml");

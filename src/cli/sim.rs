@@ -76,6 +76,7 @@ fn serve(args: &ServeArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         days: 30,
         trouble: args.trouble,
         outages: [None; 2],
+        parcels: true,
     };
     let stand = Stand::open(args.listen.ip(), args.listen.port(), trade, now)
         .with_context(|| format!("failed to open the ports from {} on", args.listen))?;

@@ -44,6 +44,7 @@ pub mod platforms;
 mod profile;
 mod provider;
 pub mod random;
+pub mod roads;
 mod source;
 pub mod stand;
 pub mod trace;

@@ -1,6 +1,7 @@
 //! Simulated platforms that stand open, each on a port of its own, with the configuration that reads them
 //! (`shiftbell sim serve`, `shiftbell demo`).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -14,10 +15,12 @@ use super::helpdesk::HelpDesk;
 use super::platforms::douyin::{self, Douyin};
 use super::platforms::gateway::{Issue, Manners};
 use super::platforms::jd::{self, Jd};
+use super::platforms::kuaidi100::{self, Fleet, Kuaidi100};
 use super::platforms::pinduoduo::{self, Pinduoduo};
 use super::platforms::shop::Shop;
 use super::platforms::taobao::{self, Taobao};
 use super::platforms::{Simulated, serve};
+use super::roads::{Fate, follow, grieve};
 use crate::core::ids::Secret;
 use crate::core::time::{Instant, Span};
 use crate::sources::platform::Tokens;
@@ -38,6 +41,8 @@ pub struct Trade {
     pub trouble: u16,
     /// When the shops' platforms answer nothing, from and up to.
     pub outages: [Option<(Instant, Instant)>; 2],
+    /// Parcels are followed at an aggregator, and some come to grief.
+    pub parcels: bool,
 }
 
 /// What a platform's time is now.
@@ -162,20 +167,74 @@ struct Made {
     lines: fn(&str, SocketAddr) -> String,
 }
 
-/// Every platform that there is.
-fn all(trade: Trade, now: Instant) -> Vec<Made> {
-    vec![
-        on_taobao(trade, now),
-        on_jd(trade, now),
-        on_pinduoduo(trade, now),
-        on_douyin(trade, now),
-        helpdesk(trade, now),
-    ]
+/// A parcel that comes to grief.
+struct Grief {
+    waybill: String,
+    shipped: Instant,
+    fate: Fate,
+    /// The last that is heard of it.
+    last: Instant,
 }
 
-/// Fills a shop: a day that was, the days that come, and orders that somebody forgets, the first of them due in so many
-/// minutes.
-fn fill(shop: &mut Shop, trade: Trade, now: Instant, first: i64) {
+/// Every platform that there is.
+fn all(trade: Trade, now: Instant) -> Vec<Made> {
+    let mut grieved = Vec::new();
+    let mut made = vec![
+        on_taobao(trade, now, &mut grieved),
+        on_jd(trade, now, &mut grieved),
+        on_pinduoduo(trade, now, &mut grieved),
+        on_douyin(trade, now, &mut grieved),
+    ];
+    if trade.parcels {
+        let shops = made.iter().filter_map(|made| made.shop.clone());
+        let fleet = fleet(shops.map(|(shop, _)| shop), &grieved, trade, now);
+        made.push(courier(trade, fleet));
+    }
+    made.push(helpdesk(trade, now));
+    made
+}
+
+/// Every parcel of the shops, until everything has happened.
+fn fleet(shops: impl Iterator<Item = Shop>, grieved: &[Grief], trade: Trade, now: Instant) -> Fleet {
+    let mut fleet = Fleet::default();
+    for ((mut shop, carrier), seed) in shops.zip(CARRIERS).zip(trade.seed..) {
+        shop.advance(now + Span::DAY.times(i64::from(trade.days) + 1));
+        follow(&mut fleet, &shop, carrier, seed);
+        let ours: BTreeSet<&str> = shop.parcels.values().map(|parcel| parcel.waybill.as_str()).collect();
+        for Grief { waybill, shipped, fate, last } in grieved {
+            if ours.contains(waybill.as_str()) {
+                grieve(&mut fleet, carrier, waybill, *shipped, (*fate, *last));
+            }
+        }
+    }
+    fleet
+}
+
+/// The carriers of the shops, as the aggregator calls them: Tmall, JD, Pinduoduo, Douyin.
+const CARRIERS: [&str; 4] = ["zhongtong", "jd", "yunda", "zhongtong"];
+
+/// What goes wrong on the way in every shop: what it is, when the last is heard of it, in minutes from the beginning.
+const GRIEF: [(Fate, i64); 8] = [
+    (Fate::Stuck, 40 - 72 * 60),
+    (Fate::Stuck, 48 - 72 * 60),
+    (Fate::Stuck, 55 - 72 * 60),
+    (Fate::Stuck, 61 - 72 * 60),
+    (Fate::Refused, 35),
+    (Fate::Damaged, 150),
+    (Fate::Left, 100 - 48 * 60),
+    (Fate::NoSuchAddress, 240),
+];
+
+/// Fills a shop: a day that was, the days that come, parcels that come to grief, and orders that somebody forgets, the first
+/// of them due in so many minutes.
+fn fill(shop: &mut Shop, trade: Trade, now: Instant, first: i64, grieved: &mut Vec<Grief>) {
+    // By hand, and before everything else: what is shipped by itself has later numbers.
+    for (nth, (fate, minutes)) in (1_000_000..).zip(GRIEF).filter(|_| trade.parcels) {
+        let last = now + Span::from_minutes(minutes + first % 7);
+        let shipped = last.min(now) - Span::HOUR.times(20);
+        let waybill = shop.send_off(nth, shipped, now - Span::from_minutes(30));
+        grieved.push(Grief { waybill, shipped, fate, last });
+    }
     let days = i64::from(trade.days);
     let orders = trade.orders.saturating_mul(u64::from(trade.days) + 1);
     shop.populate(orders, now - Span::DAY, Span::DAY.times(days + 1));
@@ -211,9 +270,9 @@ fn manners(trade: Trade) -> Manners {
     Manners { trouble: trade.trouble, outages, ..Manners::default() }
 }
 
-fn on_pinduoduo(trade: Trade, now: Instant) -> Made {
+fn on_pinduoduo(trade: Trade, now: Instant, grieved: &mut Vec<Grief>) -> Made {
     let mut mall = Pinduoduo::new("sim-app", SECRET, trade.seed, 3, manners(trade), now);
-    fill(&mut mall.shop, trade, now, 25);
+    fill(&mut mall.shop, trade, now, 25, grieved);
     Made {
         name: "pdd-flagship",
         title: "拼多多旗舰店 / a shop on Pinduoduo",
@@ -230,9 +289,9 @@ fn on_pinduoduo(trade: Trade, now: Instant) -> Made {
     }
 }
 
-fn on_taobao(trade: Trade, now: Instant) -> Made {
+fn on_taobao(trade: Trade, now: Instant, grieved: &mut Vec<Grief>) -> Made {
     let mut mall = Taobao::new("sim-app", SECRET, trade.seed + 1, 3, manners(trade), now);
-    fill(&mut mall.shop, trade, now, 55);
+    fill(&mut mall.shop, trade, now, 55, grieved);
     Made {
         name: "tmall",
         title: "天猫店 / a shop on Tmall",
@@ -249,9 +308,9 @@ fn on_taobao(trade: Trade, now: Instant) -> Made {
     }
 }
 
-fn on_jd(trade: Trade, now: Instant) -> Made {
+fn on_jd(trade: Trade, now: Instant, grieved: &mut Vec<Grief>) -> Made {
     let mut mall = Jd::new("sim-app", SECRET, trade.seed + 3, 3, manners(trade), now);
-    fill(&mut mall.shop, trade, now, 115);
+    fill(&mut mall.shop, trade, now, 115, grieved);
     Made {
         name: "jd",
         title: "京东店 / a shop on JD",
@@ -269,9 +328,9 @@ fn on_jd(trade: Trade, now: Instant) -> Made {
     }
 }
 
-fn on_douyin(trade: Trade, now: Instant) -> Made {
+fn on_douyin(trade: Trade, now: Instant, grieved: &mut Vec<Grief>) -> Made {
     let mut mall = Douyin::new("sim-app", SECRET, trade.seed + 2, 3, manners(trade), now);
-    fill(&mut mall.shop, trade, now, 85);
+    fill(&mut mall.shop, trade, now, 85, grieved);
     Made {
         name: "douyin",
         title: "抖店 / a shop on Douyin",
@@ -284,6 +343,25 @@ fn on_douyin(trade: Trade, now: Instant) -> Made {
                     "[sources.{name}.douyin]\ngateway         = \"http://{address}/\"\n\
                      app_key         = \"sim-app\"\napp_secret_file = \"sim.secret\"\n"
                 )
+        },
+    }
+}
+
+fn courier(trade: Trade, fleet: Fleet) -> Made {
+    let manners = kuaidi100::Manners { trouble: trade.trouble, ..kuaidi100::Manners::default() };
+    Made {
+        name: "kuaidi100",
+        title: "快递100 / a courier aggregator",
+        platform: Box::new(Kuaidi100::new("sim-customer", SECRET, trade.seed, manners, fleet)),
+        shop: None,
+        tokens: None,
+        lines: |name, address| {
+            format!(
+                "[couriers.{name}]\nlook_every = \"2m\"\nfloor      = \"31m\"\n\
+                 carriers   = {{ \"463\" = \"jd\", \"44\" = \"yunda\" }}\n[couriers.{name}.kuaidi100]\n\
+                 gateway    = \"http://{address}\"\ncustomer   = \"sim-customer\"\nkey_file   = \"sim.secret\"\n\
+                 phones     = {{ zhongtong = \"4321\" }}\n"
+            )
         },
     }
 }

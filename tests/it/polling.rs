@@ -145,7 +145,15 @@ fn killed_while_it_polls_it_loses_no_order_invents_none_and_writes_no_secret() {
     let folder = tempfile::tempdir().expect("a folder");
     let began = SystemTime.read().wall;
     let asked_every = Span::from_secs(60);
-    let trade = Trade { seed: 11, orders: 2400, asked_every, days: 1, trouble: 20, outages: [None; 2] };
+    let trade = Trade {
+        seed: 11,
+        orders: 2400,
+        asked_every,
+        days: 1,
+        trouble: 20,
+        outages: [None; 2],
+        parcels: false,
+    };
     let stand = Stand::open(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, trade, began).expect("it opens");
     stand.write(folder.path()).expect("it is written");
     let mut truths = stand.truths();
@@ -275,7 +283,8 @@ fn a_whole_day_at_speed_killed_again_and_again() {
         Some((from, from + Span::from_minutes(20)))
     };
     let (asked_every, outages) = (Span::from_secs(240), [outage(5), outage(14)]);
-    let trade = Trade { seed: 23, orders: 20_000, asked_every, days: 1, trouble: 10, outages };
+    let trade =
+        Trade { seed: 23, orders: 20_000, asked_every, days: 1, trouble: 10, outages, parcels: false };
     let stand = Stand::open(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, trade, began).expect("it opens");
     stand.write(folder.path()).expect("it is written");
     let mut truths = stand.truths();

@@ -72,6 +72,8 @@ enum Event {
 #[derive(Clone, Debug)]
 pub struct Shop {
     habits: Habits,
+    /// What the numbers of its parcels begin with: one carrier serves several shops.
+    waybills: String,
     dice: Dice,
     /// The orders.
     pub orders: BTreeMap<u64, Order>,
@@ -96,6 +98,7 @@ impl Shop {
     pub fn new(seed: u64, habits: Habits) -> Shop {
         Shop {
             habits,
+            waybills: format!("75{}", seed % 10),
             dice: Dice::new(seed),
             orders: BTreeMap::new(),
             aftersales: BTreeMap::new(),
@@ -129,6 +132,17 @@ impl Shop {
     pub fn forget(&mut self, number: u64, paid: Instant, updated: Instant, ships: Instant) {
         self.place(number, paid, updated);
         self.plan(ships, Event::Ship(number, 0));
+    }
+
+    /// Puts in an order by hand that was shipped at `shipped`, changed last at `updated`, and is never received. Answers the
+    /// number of its parcel.
+    pub fn send_off(&mut self, number: u64, shipped: Instant, updated: Instant) -> String {
+        let paid = shipped - Span::HOUR.times(4);
+        self.place(number, paid, paid);
+        self.ship(number, shipped);
+        let updated = Instant::from_secs(updated.as_secs());
+        self.touch(number, updated, |_| ());
+        self.parcels.last_key_value().map(|(_, parcel)| parcel.waybill.clone()).unwrap_or_default()
     }
 
     /// Ships an order by hand.
@@ -321,7 +335,7 @@ impl Shop {
             return false;
         }
         let parcel = self.parcels.len() as u64 + 1;
-        let waybill = format!("753{parcel:011}");
+        let waybill = format!("{}{parcel:011}", self.waybills);
         self.parcels.insert(parcel, Parcel { order: number, waybill, collected: None, signed: None });
         self.later(at, (600, 20_000), Event::Collect(parcel));
         self.touch(number, at, |order| {

@@ -31,6 +31,8 @@ const RENEWED: Span = Span::from_minutes(2);
 const SEEN: usize = 50_000;
 /// So many deadlines are watched.
 const DEADLINES: usize = 20_000;
+/// Of what may be asked less is let through, in percent: nothing is read again for the sake of what lists show late.
+const SCARCE: u32 = 10;
 /// A list so far behind is being caught up with: it comes after the others.
 const BEHIND: Span = Span::from_minutes(20);
 
@@ -358,7 +360,7 @@ impl Planner {
         elapsed: Span,
         deadline: Option<Instant>,
     ) -> Option<Call> {
-        let is_calm = self.is_calm();
+        let is_scarce = self.pace.share() < SCARCE;
         for place in 0..self.lists.len() {
             self.forget_refused(place, now, elapsed);
         }
@@ -367,11 +369,11 @@ impl Planner {
                 if self.skew.is_known() {
                     list.kept.cursor.hold_back(&list.feed.rules, theirs);
                 }
-                if !is_calm {
-                    list.kept.cursor.spare();
-                }
                 list.begun = elapsed;
-                if let Some(lost) = list.kept.cursor.open(&list.feed.rules, theirs) {
+                let (cursor, rules) = (&mut list.kept.cursor, &list.feed.rules);
+                let lost =
+                    if is_scarce { cursor.open_sparingly(rules, theirs) } else { cursor.open(rules, theirs) };
+                if let Some(lost) = lost {
                     self.lost.push((list.feed.name.clone(), lost));
                 }
                 if !list.kept.cursor.is_walking() {

@@ -245,11 +245,6 @@ impl Cursor {
         self.late = Some(Late { by: self.through.since(oldest).max(before), seen: window.to });
     }
 
-    /// Nothing is read again for the sake of what is shown late: there are not enough requests for that.
-    pub fn spare(&mut self) {
-        self.late = None;
-    }
-
     /// Everything that was changed before is kept.
     pub fn through(&self) -> Instant {
         self.through
@@ -321,6 +316,14 @@ impl Cursor {
             None => window,
         });
         (!lost.is_zero()).then_some(lost)
+    }
+
+    /// As [`Cursor::open`], where there are not enough requests to look each time for what is shown late.
+    pub fn open_sparingly(&mut self, rules: &Rules, now: Instant) -> Option<Span> {
+        let late = self.late.take();
+        let lost = self.open(rules, now);
+        self.late = late;
+        lost
     }
 
     /// What to ask next; `None` while no window is open.

@@ -270,9 +270,8 @@ fn pages_are_read_from_the_last_to_the_first_and_the_first_once_more() {
     let window = |page, count| (-300, 420, page, count);
     assert_eq!(asked, [window(1, true), window(3, false), window(2, false), window(1, true)]);
     // One page is one request.
-    cursor.spare();
     let rows = (0..100).map(|id| (id, at(500))).collect();
-    cursor.open(&rules, at(720));
+    cursor.open_sparingly(&rules, at(720));
     assert_eq!(walked(&mut cursor, &rules, &List { rows, descending: true }).len(), 1);
 }
 
