@@ -31,6 +31,10 @@ const RENEWED: Span = Span::from_minutes(2);
 const SEEN: usize = 50_000;
 /// So many deadlines are watched.
 const DEADLINES: usize = 20_000;
+/// A list is read on while fewer of its cases wait to be asked for one by one.
+const WANTS: usize = 200;
+/// Their rank: after every list that is due, and before what is behind.
+const CASES: u8 = u8::MAX - 1;
 /// Of what may be asked less is let through, in percent: nothing is read again for the sake of what lists show late.
 const SCARCE: u32 = 10;
 /// A list so far behind is being caught up with: it comes after the others.
@@ -41,7 +45,8 @@ const BEHIND: Span = Span::from_minutes(20);
 pub struct Kept {
     /// How far it was read.
     pub cursor: Cursor,
-    /// Cases of the last page that are still to be asked for: at most a page of them.
+    /// Cases that pages have told of and that are still to be asked for: so many that pages are asked for no more, and the
+    /// last page's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wants: Vec<Want>,
 }
@@ -159,6 +164,17 @@ struct List {
 }
 
 impl List {
+    /// What comes first of it, if anything may be asked: its rank, and whether that is a page.
+    fn ready(&self, theirs: Instant, elapsed: Span) -> Option<(u8, bool)> {
+        let is_page = self.due <= elapsed && self.kept.cursor.is_walking() && self.kept.wants.len() < WANTS;
+        let is_behind = theirs.since(self.kept.cursor.through()) > BEHIND + self.feed.rules.lag;
+        let page = is_page.then_some((if is_behind { u8::MAX } else { self.feed.rank }, true));
+        // A case that cannot be asked for does not keep the others waiting.
+        let stumbles = self.stumbles.is_some_and(|(count, _)| count >= FEW);
+        let case = (!self.kept.wants.is_empty()).then_some((if stumbles { u8::MAX } else { CASES }, false));
+        [page, case].into_iter().flatten().min()
+    }
+
     /// How much of a wait is waited: a part of the first one.
     fn share(&mut self, wait: Span) -> Span {
         self.part.take().map_or(wait, |part| Span::from_millis(wait.as_millis().saturating_mul(part) / 1000))
@@ -361,11 +377,9 @@ impl Planner {
         deadline: Option<Instant>,
     ) -> Option<Call> {
         let is_scarce = self.pace.share() < SCARCE;
-        for place in 0..self.lists.len() {
-            self.forget_refused(place, now, elapsed);
-        }
+        self.forget_refused(elapsed);
         for list in self.lists.iter_mut().filter(|l| l.due <= elapsed) {
-            if list.kept.wants.is_empty() && !list.kept.cursor.is_walking() {
+            if list.kept.wants.len() < WANTS && !list.kept.cursor.is_walking() {
                 if self.skew.is_known() {
                     list.kept.cursor.hold_back(&list.feed.rules, theirs);
                 }
@@ -382,25 +396,20 @@ impl Planner {
                 }
             }
         }
-        let ready = self.lists.iter().enumerate().filter(|(_, list)| {
-            list.due <= elapsed && (list.kept.cursor.is_walking() || !list.kept.wants.is_empty())
+        let first = self.lists.iter().enumerate().filter_map(|(place, list)| {
+            let (rank, is_page) = list.ready(theirs, elapsed)?;
+            Some((rank, list.due, place, is_page))
         });
-        let rank = |list: &List| match list.kept.wants.is_empty() {
-            // A case that cannot be asked for does not keep the others waiting.
-            false if list.stumbles.is_some_and(|(count, _)| count >= FEW) => u8::MAX,
-            false => 0,
-            true if theirs.since(list.kept.cursor.through()) > BEHIND + list.feed.rules.lag => u8::MAX,
-            true => list.feed.rank,
-        };
-        let first = ready.min_by_key(|(place, list)| (rank(list), list.due, *place));
-        if first.is_none_or(|(_, list)| rank(list) == u8::MAX)
+        let first = first.min();
+        if first.is_none_or(|(rank, ..)| rank == u8::MAX)
             && self.is_calm()
             && let Some((want, why)) = self.again.turn(elapsed)
         {
             return Some(Call { feed: 0, what: What::Again(want, why) });
         }
-        let (feed, list) = first?;
-        let what = match list.kept.wants.first() {
+        let (_, _, feed, is_page) = first?;
+        let list = self.lists.get(feed)?;
+        let what = match list.kept.wants.first().filter(|_| !is_page) {
             Some(want) => What::Case(want.clone()),
             None => What::Page(list.kept.cursor.ask(&list.feed.rules)?),
         };
@@ -447,7 +456,13 @@ impl Planner {
                     if known.is_some_and(|k| k.digest == item.digest || k.modified > item.modified) {
                         continue;
                     }
-                    kept.wants.extend(item.want);
+                    // What waits already is asked for once.
+                    if let Some(want) = item.want {
+                        match kept.wants.iter_mut().find(|waits| waits.ids == want.ids) {
+                            Some(waits) => *waits = want,
+                            None => kept.wants.push(want),
+                        }
+                    }
                     step.observations.extend(item.observations);
                     step.odd.extend(item.odd);
                     let known =
@@ -485,7 +500,8 @@ impl Planner {
         let Some(list) = self.lists.get_mut(step.feed) else { return };
         let Some(kept) = step.kept else { return };
         list.kept = kept;
-        list.stumbles = None;
+        let is_page = step.about.is_none();
+        list.stumbles = list.stumbles.filter(|_| is_page);
         for News { id, known } in step.news {
             let before = list.known.insert(id.clone(), known);
             if let Some(at) = before.and_then(|k| k.deadline) {
@@ -506,18 +522,16 @@ impl Planner {
                 list.known.clear();
             }
         }
-        if list.kept.wants.is_empty() && !list.kept.cursor.is_walking() {
+        if is_page && !list.kept.cursor.is_walking() {
             self.settle(step.feed, now, elapsed);
         }
     }
 
     /// What a refused method would say is not waited for: the round asks for it once it is answered again.
-    fn forget_refused(&mut self, place: usize, now: Instant, elapsed: Span) {
-        let Some(list) = self.lists.get_mut(place).filter(|list| !list.kept.wants.is_empty()) else { return };
-        list.kept.wants.retain(|want| !self.again.is_refused(want, elapsed));
-        if list.kept.wants.is_empty() && !list.kept.cursor.is_walking() && list.due <= elapsed {
-            list.stumbles = None;
-            self.settle(place, now, elapsed);
+    fn forget_refused(&mut self, elapsed: Span) {
+        for list in self.lists.iter_mut().filter(|list| !list.kept.wants.is_empty()) {
+            list.kept.wants.retain(|want| !self.again.is_refused(want, elapsed));
+            list.stumbles = list.stumbles.filter(|_| !list.kept.wants.is_empty());
         }
     }
 
