@@ -87,12 +87,12 @@ pub fn day<P: Platform, M: Judged>(
     assert!(through >= end - Span::from_minutes(15), "it keeps up: {through}");
     assert_eq!(reader.counts.rejects, 0);
     assert!(pages * 10 * size <= 13 * (changes + windows * size), "{pages} requests are too many");
-    // B1, for all but the changes around a request that failed, where the gateway lets through what is asked.
-    let (asked, minutes) = (pages + details + before_rings + in_turn, reader.now.since(START).as_secs() / 60);
-    let allowed = i64::from(manners.per_minute).saturating_mul(minutes);
+    // B1, for all but the changes around a request that failed; half a minute more where single cases take most of what the
+    // gateway lets through.
+    let singles = details + before_rings + in_turn;
+    let bound = reader.every + Span::from_secs(if singles > pages { 30 } else { 2 });
     let orders = reader.waits(Kind::Order, slowest, &manners);
-    let is_enough = allowed == 0 || i64::try_from(asked).is_ok_and(|asked| asked < allowed * 3 / 4);
-    assert!(!is_enough || orders.p99 <= reader.every + Span::from_secs(2), "seed {seed}: {orders:?}");
+    assert!(orders.p99 <= bound, "seed {seed}: {orders:?}, expected at most {bound}");
     assert!(reader.planner.blind(reader.now.since(START)).is_none(), "outages are over");
     assert_eq!(reader.most_blind, !manners.outages.is_empty(), "outages are told, and nothing else");
     assert!(refusals.keys().all(|code| expected.contains(&code.as_str())), "{refusals:?}");
