@@ -5,11 +5,21 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::channels::aliyun_sms::AliyunSmsConfig;
+use crate::channels::aliyun_voice::AliyunVoiceConfig;
 use crate::channels::dingtalk_robot::DingtalkRobotConfig;
 use crate::channels::feishu_robot::FeishuRobotConfig;
+use crate::channels::huawei_sms::HuaweiSmsConfig;
 use crate::channels::maildir::MaildirConfig;
 use crate::channels::print::PrintConfig;
+use crate::channels::slack::SlackConfig;
+use crate::channels::sms_gateway::SmsGatewayConfig;
 use crate::channels::smtp::SmtpConfig;
+use crate::channels::teams::TeamsConfig;
+use crate::channels::telegram::TelegramConfig;
+use crate::channels::tencent_sms::TencentSmsConfig;
+use crate::channels::twilio::TwilioSmsConfig;
+use crate::channels::twilio::TwilioVoiceConfig;
 use crate::channels::webhook::WebhookConfig;
 use crate::channels::wecom_robot::WecomRobotConfig;
 use crate::channels::{ADAPTERS, Adapter};
@@ -70,6 +80,26 @@ sections! {
     wecom_robot: WecomRobotConfig,
     /// A robot in a group of Feishu or Lark (飞书群机器人).
     feishu_robot: FeishuRobotConfig,
+    /// Short messages by Aliyun (阿里云短信).
+    aliyun_sms: AliyunSmsConfig,
+    /// Short messages by Tencent Cloud (腾讯云短信).
+    tencent_sms: TencentSmsConfig,
+    /// Slack: a webhook, or a bot.
+    slack: SlackConfig,
+    /// A bot of Telegram.
+    telegram: TelegramConfig,
+    /// A workflow of Teams.
+    teams: TeamsConfig,
+    /// Short messages by Twilio.
+    twilio_sms: TwilioSmsConfig,
+    /// Calls by Twilio.
+    twilio_voice: TwilioVoiceConfig,
+    /// Short messages by Huawei Cloud (华为云短信).
+    huawei_sms: HuaweiSmsConfig,
+    /// Calls by Aliyun (阿里云语音).
+    aliyun_voice: AliyunVoiceConfig,
+    /// A gateway of your own (短信网关), as Kannel has it.
+    sms_gateway: SmsGatewayConfig,
     /// Mails as files in a folder, to try things out without an account.
     maildir: MaildirConfig,
     /// Texts on standard output, to try things out.

@@ -9,20 +9,32 @@
 //! [`ChannelConfig`], one in [`ADAPTERS`]. A provider that is written to over HTTP only says its request and its answers:
 //! `provider.rs` has the rest.
 
+mod acs3;
+pub mod aliyun_sms;
+pub mod aliyun_voice;
 mod answers;
+pub mod callback;
 mod chat;
 mod config;
 pub mod dingtalk_robot;
 pub mod escape;
 pub mod feishu_robot;
 pub mod http;
+pub mod huawei_sms;
 mod mail;
 pub mod maildir;
 pub mod mask;
 pub mod print;
 mod provider;
 pub mod render;
+pub mod slack;
+mod sms;
+pub mod sms_gateway;
 pub mod smtp;
+pub mod teams;
+pub mod telegram;
+pub mod tencent_sms;
+pub mod twilio;
 #[cfg(test)]
 mod vectors;
 pub mod webhook;
@@ -87,6 +99,16 @@ pub static ADAPTERS: &[&Adapter] = &[
     &dingtalk_robot::ADAPTER,
     &wecom_robot::ADAPTER,
     &feishu_robot::ADAPTER,
+    &aliyun_sms::ADAPTER,
+    &tencent_sms::ADAPTER,
+    &slack::ADAPTER,
+    &telegram::ADAPTER,
+    &teams::ADAPTER,
+    &twilio::SMS,
+    &twilio::VOICE,
+    &huawei_sms::ADAPTER,
+    &aliyun_voice::ADAPTER,
+    &sms_gateway::ADAPTER,
     &maildir::ADAPTER,
     &print::ADAPTER,
 ];

@@ -142,11 +142,6 @@ impl Request {
         Request { method: Method::GET, url, headers: Vec::new(), body: String::new() }
     }
 
-    /// The same with another method.
-    pub(crate) fn by(self, method: Method) -> Request {
-        Request { method, ..self }
-    }
-
     /// The same with one header more.
     pub(crate) fn with(mut self, name: &'static str, value: String) -> Request {
         self.headers.retain(|(known, _)| *known != name);
@@ -366,6 +361,10 @@ impl<P: Provider> Posted<P> {
                 Err(error) if (200..300).contains(&status) => return Err(failed(error)),
                 Err(_) => break,
             }
+        }
+        if body.len() > LONGEST && (200..300).contains(&status) {
+            let detail = Some(format!("the answer is longer than {LONGEST} bytes"));
+            return Err(Outcome { detail, ..Outcome::of(OutcomeClass::Unknown) });
         }
         body.truncate(LONGEST);
         let wait = headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok());

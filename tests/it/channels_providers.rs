@@ -58,6 +58,46 @@ fn sample(adapter: &str) -> Option<(&'static str, &'static str)> {
         "dingtalk_robot" => ("webhook.env = \"HOOK\"\nsecret.env = \"SECRET\"", "13812340000"),
         "wecom_robot" => ("webhook.env = \"HOOK\"", "13812340000"),
         "feishu_robot" => ("webhook.env = \"HOOK\"\nsecret.env = \"SECRET\"", "ou_1"),
+        "aliyun_sms" => (
+            "key = { id = \"LTAI1\", secret.env = \"SECRET\" }\nsign_name = \"售后值班\"\n\
+             template = { code = \"SMS_1\", params = { no = \"{id}\", n = \"{count}\" } }",
+            "13812340000",
+        ),
+        "aliyun_voice" => (
+            "key = { id = \"LTAI1\", secret.env = \"SECRET\" }\n\
+             template = { code = \"TTS_1\", params = { n = \"{count}\" } }",
+            "13812340000",
+        ),
+        "tencent_sms" => (
+            "secret_id = \"AKID1\"\nsecret_key.env = \"SECRET\"\napp_id = \"1400\"\nsign_name = \"售后值班\"\n\
+             per_day = 30\ntemplate = { id = \"449739\", params = [\"{id}\", \"{count}\"] }",
+            "+8613812340000",
+        ),
+        "huawei_sms" => (
+            "access_key = \"AK\"\nsecret_key.env = \"SECRET\"\nregion = \"cn-north-4\"\nsender = \"8824\"\n\
+             template = \"1d18\"\nparams = [\"{id}\"]",
+            "13812340000",
+        ),
+        "twilio_sms" => (
+            "account = { sid = \"AC00000000000000000000000000000000\", token.env = \"SECRET\" }\n\
+             from = \"+15005550006\"",
+            "13812340000",
+        ),
+        "twilio_voice" => (
+            "account = { sid = \"AC00000000000000000000000000000000\", token.env = \"SECRET\" }\n\
+             from = \"+15005550006\"",
+            "13812340000",
+        ),
+        "sms_gateway" => (
+            "url = \"BASE/cgi-bin/sendsms\"\nusername = \"shiftbell\"\npassword.env = \"SECRET\"\n\
+             report_url = \"http://127.0.0.1/r?key=KEY\"",
+            "13812340000",
+        ),
+        "slack" => ("token.env = \"SECRET\"", "C012AB3CD"),
+        "slack_webhook" => ("webhook.env = \"HOOK\"", "U012AB3CD"),
+        "telegram_person" => ("token.env = \"SECRET\"", "4711"),
+        "telegram" => ("token.env = \"SECRET\"", "-100123"),
+        "teams" => ("webhook.env = \"HOOK\"", ""),
         _ => return None,
     })
 }
@@ -69,7 +109,9 @@ const OTHERS: &[&str] = &["smtp", "webhook", "maildir", "print"];
 fn configured(adapter: &str, base: &str, total: Duration) -> (Arc<dyn Channel>, Claim) {
     let (section, address) = sample(adapter).unwrap_or_else(|| panic!("{adapter} has no sample here"));
     let http = format!("http = {{ base = {base:?}, allow_private = true }}");
-    let text = format!("[{adapter}]\n{}\n{http}\n", section.replace("BASE", base));
+    // Some have two doors, or answer two kinds of addresses.
+    let section_name = adapter.trim_end_matches("_webhook").trim_end_matches("_person");
+    let text = format!("[{section_name}]\n{}\n{http}\n", section.replace("BASE", base));
     let channel = channel(&text, &[("HOOK", SECRET), ("SECRET", SECRET)], total);
     let mut claim = claim(1, address);
     claim.body = Body {

@@ -1,6 +1,7 @@
 //! One integration binary: what needs more than one room, or the built binary.
 
 mod channels;
+mod channels_kannel;
 mod channels_providers;
 mod channels_smtp;
 mod channels_webhook;

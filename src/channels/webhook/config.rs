@@ -23,6 +23,17 @@ pub enum WebhookFormat {
     Alertmanager,
 }
 
+/// How it is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WebhookSignature {
+    /// As Standard Webhooks has it: `webhook-signature`, over id, time and body.
+    #[default]
+    Standard,
+    /// As GitHub has it: `X-Hub-Signature-256`, over the body alone; whoever overhears a message can send it again.
+    Github,
+}
+
 /// `[channels.NAME.webhook]`: somebody's HTTP endpoint. Without a `url` the address of each person is one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -41,6 +52,8 @@ pub struct WebhookConfig {
     pub url_credential: Option<String>,
     /// `shiftbell` or `alertmanager`.
     pub format: WebhookFormat,
+    /// `standard` or `github`; for the latter the key is any text.
+    pub signature: WebhookSignature,
     /// The file that holds the signing key, `whsec_…`. Two lines while a key is changed, the new one first: both sign.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<String>,
@@ -84,6 +97,7 @@ impl Default for WebhookConfig {
             url_env: None,
             url_credential: None,
             format: WebhookFormat::default(),
+            signature: WebhookSignature::default(),
             secret_file: None,
             secret_env: None,
             secret_credential: None,

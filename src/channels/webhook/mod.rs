@@ -26,7 +26,7 @@ use crate::core::model::{
 use crate::core::time::{Instant, Span};
 use crate::wire::http::{ClientConfig, client, http_date, retry_after};
 
-pub use config::{WebhookConfig, WebhookFormat};
+pub use config::{WebhookConfig, WebhookFormat, WebhookSignature};
 
 use sign::SigningKeys;
 
@@ -61,6 +61,7 @@ pub struct Webhook {
     keys: Option<SigningKeys>,
     bearer: Option<Secret>,
     format: WebhookFormat,
+    signature: WebhookSignature,
     reach: ReachConfig,
     external_url: Option<String>,
     limits: Limits,
@@ -97,6 +98,7 @@ impl Webhook {
             None => None,
         };
         let keys = match webhook.secret().read(making.env)? {
+            Some(text) if webhook.signature == WebhookSignature::Github => Some(SigningKeys::plain(&text)),
             Some(text) => {
                 Some(SigningKeys::parse(&text).map_err(|e| BuildFault::Setting(format!("secret: {e}")))?)
             }
@@ -130,6 +132,7 @@ impl Webhook {
             keys,
             bearer: webhook.bearer().read(making.env)?,
             format: webhook.format,
+            signature: webhook.signature,
             reach: webhook.reach(),
             external_url: webhook.external_url.clone(),
             limits: making.limits,
@@ -162,7 +165,12 @@ impl Webhook {
         put("webhook-id", &claim.key)?;
         put("webhook-timestamp", &now.to_string())?;
         if let Some(keys) = &self.keys {
-            put("webhook-signature", &keys.sign(&claim.key, now, body))?;
+            match self.signature {
+                WebhookSignature::Standard => {
+                    put("webhook-signature", &keys.sign(&claim.key, now, body))?;
+                }
+                WebhookSignature::Github => put("x-hub-signature-256", &keys.sign_as_github(body))?,
+            }
         }
         if let Some(bearer) = &self.bearer {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", bearer.reveal())).ok()?;
