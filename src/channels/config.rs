@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::channels::aliyun_sms::AliyunSmsConfig;
 use crate::channels::aliyun_voice::AliyunVoiceConfig;
+use crate::channels::dingtalk_app::DingtalkAppConfig;
 use crate::channels::dingtalk_robot::DingtalkRobotConfig;
+use crate::channels::feishu_app::FeishuAppConfig;
 use crate::channels::feishu_robot::FeishuRobotConfig;
 use crate::channels::huawei_sms::HuaweiSmsConfig;
 use crate::channels::maildir::MaildirConfig;
+use crate::channels::matrix::MatrixConfig;
 use crate::channels::print::PrintConfig;
 use crate::channels::slack::SlackConfig;
 use crate::channels::sms_gateway::SmsGatewayConfig;
@@ -21,6 +24,7 @@ use crate::channels::tencent_sms::TencentSmsConfig;
 use crate::channels::twilio::TwilioSmsConfig;
 use crate::channels::twilio::TwilioVoiceConfig;
 use crate::channels::webhook::WebhookConfig;
+use crate::channels::wecom_app::WecomAppConfig;
 use crate::channels::wecom_robot::WecomRobotConfig;
 use crate::channels::{ADAPTERS, Adapter};
 use crate::core::model::ChannelClass;
@@ -100,6 +104,14 @@ sections! {
     aliyun_voice: AliyunVoiceConfig,
     /// A gateway of your own (短信网关), as Kannel has it.
     sms_gateway: SmsGatewayConfig,
+    /// An application of WeCom (企业微信应用).
+    wecom_app: WecomAppConfig,
+    /// An application of Feishu or Lark (飞书应用).
+    feishu_app: FeishuAppConfig,
+    /// A robot of an application of DingTalk (钉钉应用).
+    dingtalk_app: DingtalkAppConfig,
+    /// Rooms of Matrix.
+    matrix: MatrixConfig,
     /// Mails as files in a folder, to try things out without an account.
     maildir: MaildirConfig,
     /// Texts on standard output, to try things out.

@@ -315,7 +315,7 @@ fn keyed(mut body: Value, key: &str) -> Value {
 }
 
 /// Lines as its markdown breaks them: a title that is repeated in the text, since it is not shown there.
-fn lines(title: &str, text: &str, links: &str) -> String {
+pub(super) fn lines(title: &str, text: &str, links: &str) -> String {
     let mut out = format!("### {title}");
     for line in text.lines().chain([links]).filter(|line| !line.is_empty()) {
         // A line that begins with the short id is no heading.

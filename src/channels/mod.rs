@@ -16,14 +16,17 @@ mod answers;
 pub mod callback;
 mod chat;
 mod config;
+pub mod dingtalk_app;
 pub mod dingtalk_robot;
 pub mod escape;
+pub mod feishu_app;
 pub mod feishu_robot;
 pub mod http;
 pub mod huawei_sms;
 mod mail;
 pub mod maildir;
 pub mod mask;
+pub mod matrix;
 pub mod print;
 mod provider;
 pub mod render;
@@ -38,6 +41,7 @@ pub mod twilio;
 #[cfg(test)]
 mod vectors;
 pub mod webhook;
+pub mod wecom_app;
 pub mod wecom_robot;
 
 use std::collections::BTreeMap;
@@ -109,6 +113,10 @@ pub static ADAPTERS: &[&Adapter] = &[
     &huawei_sms::ADAPTER,
     &aliyun_voice::ADAPTER,
     &sms_gateway::ADAPTER,
+    &wecom_app::ADAPTER,
+    &feishu_app::ADAPTER,
+    &dingtalk_app::ADAPTER,
+    &matrix::ADAPTER,
     &maildir::ADAPTER,
     &print::ADAPTER,
 ];

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Url};
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::channels::answers::by_status;
+use crate::channels::answers::{by_status, word};
 use crate::channels::http::{detail_without, failed};
 use crate::channels::{
     Adapter, BuildError, BuildFault, Channel, ChannelCard, ChannelConfig, Clock, Limits, Making,
@@ -29,6 +30,8 @@ use crate::wire::sign;
 
 /// What is read of an answer at most.
 const LONGEST: usize = 256 * 1024;
+/// How long a ring besides a message may take.
+const RING: Duration = Duration::from_secs(2);
 /// A token is renewed when this part of its life is left, in percent.
 const RENEW_AT: u8 = 20;
 
@@ -205,6 +208,11 @@ pub(crate) trait Provider: Send + Sync + 'static {
     /// What the answer means.
     fn read(&self, claim: &Claim, reply: &Reply) -> Outcome;
 
+    /// What is asked for once a message was taken: a ring besides it. That it fails changes nothing of the message.
+    fn after(&self, _: &Claim, _: &Outcome, _token: &str) -> Option<Request> {
+        None
+    }
+
     /// How a token is got, where requests need one that runs out.
     fn token(&self) -> Option<Request> {
         None
@@ -289,16 +297,14 @@ struct Posted<P> {
 impl<P: Provider> Posted<P> {
     /// Sends a claim; `left` is set before its own request leaves.
     async fn flow(&self, claim: &Claim, left: &AtomicBool) -> Outcome {
-        let refused = match self.attempt(claim, left).await {
-            Outcome { class: OutcomeClass::Credential, .. } if self.made.provider.token().is_some() => {
-                // A refused token is certain to have sent nothing: one more try with a fresh one.
-                *self.token.lock().await = None;
-                left.store(false, Ordering::Relaxed);
-                self.attempt(claim, left).await
-            }
-            outcome => outcome,
-        };
-        refused
+        let outcome = self.attempt(claim, left).await;
+        if outcome.class != OutcomeClass::Credential || self.made.provider.token().is_none() {
+            return outcome;
+        }
+        // A refused token is certain to have sent nothing: one more try with a fresh one.
+        *self.token.lock().await = None;
+        left.store(false, Ordering::Relaxed);
+        self.attempt(claim, left).await
     }
 
     async fn attempt(&self, claim: &Claim, left: &AtomicBool) -> Outcome {
@@ -311,10 +317,21 @@ impl<P: Provider> Posted<P> {
             Err(outcome) => return outcome,
         };
         left.store(true, Ordering::Relaxed);
-        let outcome = match self.call(&request).await {
+        let mut outcome = match self.call(&request).await {
             Ok(reply) => self.made.provider.read(claim, &reply),
             Err(outcome) => outcome,
         };
+        if outcome.class == OutcomeClass::Accepted
+            && let Some(request) = self.made.provider.after(claim, &outcome, &token)
+        {
+            // It was taken, whatever becomes of the ring: the time for it is bounded apart, so that it is not lost to
+            // the deadline of the whole.
+            let ring = timeout(RING, self.call(&request)).await;
+            let good = matches!(&ring, Ok(Ok(reply)) if reply.is_good() && !rings_in_vain(reply));
+            if !good {
+                outcome.detail = Some("taken, but it could not be made to ring besides".to_owned());
+            }
+        }
         self.redacted(outcome, &[&claim.address, &token])
     }
 
@@ -389,6 +406,14 @@ impl<P: Provider> Posted<P> {
         let detail = outcome.detail.map(|text| detail_without(&text, &secrets)).filter(|t| !t.is_empty());
         Outcome { detail, ..outcome }
     }
+}
+
+/// Whether an answer to a ring names a code that is not zero, or people whom it did not reach.
+fn rings_in_vain(reply: &Reply) -> bool {
+    let Some(document) = reply.json() else { return true };
+    let code = document.get("code").and_then(word);
+    let missed = document.pointer("/data/invalid_user_id_list").and_then(Value::as_array);
+    code.is_some_and(|code| code != "0") || missed.is_some_and(|missed| !missed.is_empty())
 }
 
 /// The channel is set up in a way that nothing can be sent.

@@ -13,8 +13,8 @@ use crate::channels::provider::{ReachConfig, Request};
 use crate::channels::smtp::login::cram_md5;
 use crate::channels::webhook::sign::SigningKeys;
 use crate::channels::{
-    callback, dingtalk_robot, feishu_robot, huawei_sms, slack, sms, teams, telegram, tencent_sms, twilio,
-    wecom_robot,
+    callback, dingtalk_app, dingtalk_robot, feishu_app, feishu_robot, huawei_sms, slack, sms, teams,
+    telegram, tencent_sms, twilio, wecom_app, wecom_robot,
 };
 use crate::core::ids::Secret;
 use crate::core::time::Instant;
@@ -566,14 +566,112 @@ fn unpacked(body: &str) -> BTreeMap<String, Value> {
     form_of(&Value::Object(fields))
 }
 
+fn dingtalk_person(inputs: &Inputs, expected: &Value) {
+    inputs.only(&["title", "text", "userIds", "robotCode"]);
+    let (title, text) = (inputs.text("title"), inputs.text("text"));
+    let body = dingtalk_app::to_person(inputs.text("robotCode"), &inputs.texts("userIds"), title, text);
+    dingtalk_api(expected, &body);
+}
+
+fn dingtalk_ding(inputs: &Inputs, expected: &Value) {
+    inputs.only(&["content", "receiverUserIdList", "remindType", "robotCode"]);
+    let kind = u8::try_from(inputs.number("remindType")).unwrap();
+    let (robot, users) = (inputs.text("robotCode"), inputs.texts("receiverUserIdList"));
+    dingtalk_api(expected, &dingtalk_app::ding(robot, &users, kind, inputs.text("content")));
+}
+
+fn dingtalk_api(expected: &Value, body: &Value) {
+    let path = expected["path"].as_str().unwrap();
+    assert!([dingtalk_app::TO_PERSON, dingtalk_app::DING].contains(&path), "{path}");
+    let request = dingtalk_app::api("https://api.dingtalk.com", path, "TOKEN", body);
+    for (name, value) in expected["token_header"].as_object().unwrap() {
+        assert_eq!(value, header(&request, name));
+    }
+    is_json(expected);
+    assert_eq!(documents(&serde_json::from_str(&request.body).unwrap()), documents(&expected["json"]));
+}
+
+fn wecom_app(inputs: &Inputs, expected: &Value) {
+    inputs.only(&["agentid", "users", "text", "msg"]);
+    let message = inputs.0.get("msg").cloned().unwrap_or_else(|| wecom_app::text(inputs.text("text")));
+    let agent = u32::try_from(inputs.number("agentid")).unwrap();
+    same(expected, "json", &wecom_app::body(&inputs.texts("users"), agent, message));
+    let path = wecom_app::path(expected["query"]["access_token"].as_str().unwrap());
+    let want = format!(
+        "{}?access_token={}",
+        expected["path"].as_str().unwrap(),
+        expected["query"]["access_token"].as_str().unwrap()
+    );
+    assert_eq!(path, want);
+}
+
+fn feishu_app(inputs: &Inputs, expected: &Value) {
+    inputs.only(&[
+        "receive_id_type",
+        "receive_id",
+        "msg_type",
+        "content_object",
+        "uuid",
+        "app_id",
+        "app_secret",
+        "message_id",
+        "content",
+        "user_id_type",
+        "user_id_list",
+    ]);
+    let base = "https://open.feishu.cn";
+    let (method, path) = (expected["method"].as_str().unwrap(), expected["path"].as_str().unwrap());
+    let request = if inputs.has("app_id") {
+        feishu_app::token_request(base, inputs.text("app_id"), inputs.text("app_secret"))
+    } else {
+        let (path, body) = if inputs.has("receive_id") {
+            let content = &inputs.0["content_object"];
+            let uuid = inputs.maybe("uuid");
+            let body = feishu_app::message(inputs.text("receive_id"), inputs.text("msg_type"), content, uuid);
+            (feishu_app::to(inputs.text("receive_id_type")), body)
+        } else if inputs.has("user_id_list") {
+            let how = path.rsplit_once("urgent_").unwrap().1;
+            let path = feishu_app::urgent(inputs.text("message_id"), how, inputs.text("user_id_type"));
+            (path, json!({ "user_id_list": inputs.texts("user_id_list") }))
+        } else {
+            (feishu_app::update(inputs.text("message_id")), json!({ "content": inputs.text("content") }))
+        };
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = feishu_app::api(method, base, &path, "t-TOKEN", &body);
+        same(expected, "authorization", &json!(header(&request, "authorization")));
+        same(expected, "content_type", &json!(header(&request, "content-type")));
+        request
+    };
+    let outgoing = request.outgoing(&ReachConfig::default()).unwrap();
+    assert_eq!((outgoing.method().as_str(), outgoing.url().path()), (method, path));
+    if let Some(query) = expected.get("query") {
+        assert_eq!(unpacked(outgoing.url().query().unwrap_or_default()), form_of(query));
+    }
+    assert_eq!(documents(&serde_json::from_str(&request.body).unwrap()), documents(&expected["json"]));
+}
+
+/// Documents that stand in texts as documents: the order of their names is nobody's business.
+fn documents(value: &Value) -> Value {
+    let inner = |value: &Value| match value.as_str().and_then(|text| serde_json::from_str(text).ok()) {
+        Some(document @ Value::Object(_)) => document,
+        _ => value.clone(),
+    };
+    let fields = value.as_object().unwrap().iter();
+    Value::Object(fields.map(|(name, value)| (name.clone(), inner(value))).collect())
+}
+
 type Check = fn(&Inputs, &Value);
 
 /// Every channel of the vectors, and how many rows the file of the house has: none may get lost. A new one is one line.
 const CHECKS: &[(&str, usize, Check)] = &[
     ("dingtalk_robot", 10, dingtalk),
+    ("dingtalk_oto", 1, dingtalk_person),
+    ("dingtalk_ding", 1, dingtalk_ding),
     ("wecom_robot", 2, wecom),
+    ("wecom_app", 2, wecom_app),
     ("wecom_callback", 2, wecom_callback),
     ("feishu_custom_bot", 4, feishu),
+    ("feishu_app", 5, feishu_app),
     ("feishu_event_signature", 2, feishu_callback),
     ("feishu_event_decrypt", 2, feishu_envelope),
     ("slack_webhook", 2, slack),

@@ -94,6 +94,10 @@ fn sample(adapter: &str) -> Option<(&'static str, &'static str)> {
             "13812340000",
         ),
         "slack" => ("token.env = \"SECRET\"", "C012AB3CD"),
+        "wecom_app" => ("corp_id = \"ww1\"\nagent_id = 1000002\nsecret.env = \"SECRET\"", "zhangsan"),
+        "feishu_app" => ("app_id = \"cli_1\"\nsecret.env = \"SECRET\"", "ou_zhangsan"),
+        "dingtalk_app" => ("app_key = \"ding1\"\nsecret.env = \"SECRET\"", "zhangsan"),
+        "matrix" => ("server = \"BASE\"\ntoken.env = \"SECRET\"", "!desk:localhost"),
         "slack_webhook" => ("webhook.env = \"HOOK\"", "U012AB3CD"),
         "telegram_person" => ("token.env = \"SECRET\"", "4711"),
         "telegram" => ("token.env = \"SECRET\"", "-100123"),
@@ -153,16 +157,22 @@ struct Server {
 
 impl Server {
     async fn start(row: Row) -> Server {
+        Server::start_with(vec![row]).await
+    }
+
+    /// Answers these one after another, and the last again and again.
+    async fn start_with(rows: Vec<Row>) -> Server {
         let calls = Calls::default();
         let kept = Arc::clone(&calls);
         let handler = move |request: Request| {
-            let (kept, row) = (Arc::clone(&kept), row.clone());
+            let (kept, rows) = (Arc::clone(&kept), rows.clone());
             async move {
                 let (parts, body) = request.into_parts();
                 let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
                 if let Some(token) = token_for(parts.uri.path()) {
                     return Response::new(axum::body::Body::from(token));
                 }
+                let row = rows[kept.lock().unwrap().len().min(rows.len() - 1)].clone();
                 kept.lock().unwrap().push(Call {
                     method: parts.method,
                     uri: parts.uri,
@@ -283,6 +293,30 @@ async fn a_message_leaves_once_in_utf_8_with_its_text_and_links() {
             assert!(seen, "{adapter}: {body}");
             assert!(body.contains("sb.example"), "{adapter} carries its link: {body}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_renewed_once() {
+    let apps = ["wecom_app", "feishu_app", "dingtalk_app"];
+    for adapter in apps {
+        let row = |class| rows().into_iter().find(|r| r.channel == adapter && r.class == class).unwrap();
+        let refused = row(OutcomeClass::Credential);
+        for (second, want) in [
+            (row(OutcomeClass::Accepted), OutcomeClass::Accepted),
+            (refused.clone(), OutcomeClass::Credential),
+        ] {
+            let server = Server::start_with(vec![refused.clone(), second]).await;
+            let (channel, claim) = configured(adapter, &server.base, LONG);
+            let outcome = channel.send(&claim).await;
+            assert_eq!(outcome.class, want, "{adapter}: {outcome:?}");
+            assert_eq!(server.calls().len(), 2, "{adapter}");
+        }
+        let probed = Server::start(refused).await;
+        let (channel, _) = configured(adapter, &probed.base, LONG);
+        let outcome = channel.probe().unwrap().await;
+        assert_eq!(outcome.class, OutcomeClass::Accepted, "{adapter}: a token is there");
+        assert!(probed.calls().is_empty(), "nobody was told anything");
     }
 }
 

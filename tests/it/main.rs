@@ -2,6 +2,7 @@
 
 mod channels;
 mod channels_kannel;
+mod channels_matrix;
 mod channels_providers;
 mod channels_smtp;
 mod channels_webhook;
