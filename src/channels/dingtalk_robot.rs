@@ -169,7 +169,12 @@ impl Robot {
                 let shown = lines(chat.title, &format!("{}{end}", chat.text), "");
                 let buttons: Vec<Link> =
                     chat.links.iter().map(|l| Link { url: link(&l.url), ..l.clone() }).collect();
-                card(chat.title, &shown, &buttons)
+                card(
+                    chat.title,
+                    &shown,
+                    &buttons,
+                    if buttons.len() <= 2 { Buttons::Beside } else { Buttons::Below },
+                )
             }
         };
         // A second message with the same one is dropped; for how long is not told, so nothing is built upon it.
@@ -294,18 +299,28 @@ pub(super) fn markdown(title: &str, text: &str, at: &At<'_>) -> Value {
     body
 }
 
-/// A card with buttons: two beside each other, more below each other.
-pub(super) fn card(title: &str, text: &str, buttons: &[Link]) -> Value {
-    let card = match buttons {
-        [one] => json!({ "title": title, "text": text, "singleTitle": one.label, "singleURL": one.url }),
-        several => json!({
-            "title": title,
-            "text": text,
-            "hideAvatar": 0,
-            "btnOrientation": i32::from(several.len() <= 2),
-            "btns": several.iter().map(|b| json!({ "title": b.label, "actionURL": b.url })).collect::<Vec<_>>(),
-        }),
-    };
+/// How the buttons of a card stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Buttons {
+    /// Below each other.
+    Below = 0,
+    /// Beside each other.
+    Beside = 1,
+}
+
+/// A card with buttons.
+pub(super) fn card(title: &str, text: &str, buttons: &[Link], stand: Buttons) -> Value {
+    let mut card = json!({ "title": title, "text": text, "hideAvatar": 0, "btnOrientation": stand as u8 });
+    match buttons {
+        [one] => {
+            card["singleTitle"] = json!(one.label);
+            card["singleURL"] = json!(one.url);
+        }
+        several => {
+            let buttons = several.iter().map(|b| json!({ "title": b.label, "actionURL": b.url }));
+            card["btns"] = buttons.collect();
+        }
+    }
     json!({ "msgtype": "actionCard", "actionCard": card })
 }
 

@@ -77,7 +77,7 @@ fn is_json(expected: &Value) {
 }
 
 fn dingtalk(inputs: &Inputs, expected: &Value) {
-    use dingtalk_robot::{At, card, in_browser, markdown, signature, signed, text};
+    use dingtalk_robot::{At, Buttons, card, in_browser, markdown, signature, signed, text};
     inputs.only(&[
         "webhook",
         "secret",
@@ -114,7 +114,9 @@ fn dingtalk(inputs: &Inputs, expected: &Value) {
             .into_iter()
             .map(|[label, url]| Link { label, purpose: "ack".to_owned(), url: in_browser(&url) })
             .collect();
-        card(inputs.text("title"), inputs.text("text"), &buttons)
+        let beside = inputs.0.get("btn_orientation").and_then(Value::as_i64) == Some(1);
+        let stand = if beside { Buttons::Beside } else { Buttons::Below };
+        card(inputs.text("title"), inputs.text("text"), &buttons, stand)
     } else if inputs.has("title") {
         markdown(inputs.text("title"), inputs.text("text"), &at)
     } else {
@@ -129,7 +131,8 @@ fn wecom(inputs: &Inputs, expected: &Value) {
     inputs.only(&["text", "mobiles", "users", "markdown"]);
     is_json(expected);
     same(expected, "path", &json!(wecom_robot::path("KEY")));
-    let mentions: Vec<Mention<'_>> = inputs.texts("mobiles").into_iter().map(Mention::of).collect();
+    let called = [inputs.texts("mobiles"), inputs.texts("users")].concat();
+    let mentions: Vec<Mention<'_>> = called.into_iter().map(Mention::of).collect();
     let found = match inputs.maybe("markdown") {
         Some(markdown) => wecom_robot::markdown(markdown),
         None => wecom_robot::text(inputs.text("text"), &mentions),
