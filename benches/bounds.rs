@@ -370,7 +370,7 @@ fn text(hook: &Hook, second: &Hook, swapped: u32, storms: bool) -> String {
     let people = PEOPLE.replacen("[alerting]\n", "[alerting]\nbase_url = \"http://127.0.0.1:PORT\"\n", 1);
     let alerting = format!(
         "{people}{ONE_LEVEL}[alerting.storm]\ncount = {storm}\n\
-         [alerting.budget]\nemail = [{{ count = 100000, per = \"1m\" }}]\n[channels.second.webhook]\nurl = \"http://127.0.0.1:{}/hook\"\n",
+         [alerting.budget]\nemail = [{{ count = 100000, per = \"1m\" }}]\n[channels.second.webhook]\nurl = \"http://127.0.0.1:{}/hook\"\nallow_private = true\n",
         second.port
     );
     let parcels = "[[clock]]\nname = \"parcel_stalled\"\non = \"parcel\"\nstart = \"last_scan\"\nstop = \"delivered\"\n\

@@ -48,6 +48,9 @@ command -v cc >/dev/null || command -v gcc >/dev/null || need_package build-esse
 # The tests send mail to a real server of their own, over TLS with a certificate of their own.
 [ -x /usr/sbin/exim4 ] || need_package exim4-daemon-light
 command -v openssl >/dev/null || need_package openssl
+# And short messages through a real gateway with a fake operator.
+[ -x /usr/sbin/bearerbox ] || need_package kannel
+[ -x /usr/lib/kannel/test/fakesmsc ] || need_package kannel-extras
 
 step cargo fmt --check
 step cargo clippy --all-targets --locked --features fail-points -- -D warnings

@@ -40,6 +40,7 @@ contact = [{ channel = "hook" }, { channel = "mailbox", address = "zhou@example.
 max_inflight = {INFLIGHT}
 [channels.hook.webhook]
 url = "http://127.0.0.1:{HOOK}/hook"
+allow_private = true
 
 [channels.mailbox.maildir]
 path = "./mail"

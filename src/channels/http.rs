@@ -4,14 +4,14 @@
 use crate::channels::mask::mask_text;
 use crate::core::model::{Outcome, OutcomeClass};
 
-use crate::wire::http::{is_tls_refusal, told};
+use crate::wire::http::{is_not_public, is_tls_refusal, told};
 
 /// What is read of an answer at most.
 pub const LONGEST_ANSWER: usize = 16 * 1024;
 
 /// The outcome of a request that got no answer: what was certainly not sent is transient, everything else unknown.
 pub fn failed(error: reqwest::Error) -> Outcome {
-    let class = if error.is_builder() {
+    let class = if error.is_builder() || is_not_public(&error) {
         OutcomeClass::Config
     } else if error.is_connect() {
         if is_tls_refusal(&error) { OutcomeClass::Config } else { OutcomeClass::Transient }

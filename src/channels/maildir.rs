@@ -56,6 +56,11 @@ fn from() -> String {
 }
 
 impl MaildirConfig {
+    /// Takes a relative path as seen from `folder`.
+    pub(crate) fn rebase(&mut self, folder: &Path) {
+        self.path = folder.join(&self.path).display().to_string();
+    }
+
     /// Notes everything that is wrong.
     pub fn check(&self, problems: &mut Problems) {
         if self.path.trim().is_empty() {

@@ -5,19 +5,44 @@
 //! - a 2xx alone is never success where the channel reports codes in the body; what cannot be read is `unknown`;
 //! - no secret and no clear address is in an outcome, an error or a log line.
 //!
-//! To add a channel: one file with its `…Config`, its [`Channel`] and a `static ADAPTER`, one field in [`ChannelConfig`],
-//! one line in [`ADAPTERS`].
+//! To add a channel: one file with its `…Config`, its [`Channel`] and a `static ADAPTER`, one line among the sections of
+//! [`ChannelConfig`], one in [`ADAPTERS`]. A provider that is written to over HTTP only says its request and its answers:
+//! `provider.rs` has the rest.
 
+mod acs3;
+pub mod aliyun_sms;
+pub mod aliyun_voice;
+mod answers;
+pub mod callback;
+mod chat;
 mod config;
+pub mod dingtalk_app;
+pub mod dingtalk_robot;
 pub mod escape;
+pub mod feishu_app;
+pub mod feishu_robot;
 pub mod http;
+pub mod huawei_sms;
 mod mail;
 pub mod maildir;
 pub mod mask;
+pub mod matrix;
 pub mod print;
+mod provider;
 pub mod render;
+pub mod slack;
+mod sms;
+pub mod sms_gateway;
 pub mod smtp;
+pub mod teams;
+pub mod telegram;
+pub mod tencent_sms;
+pub mod twilio;
+#[cfg(test)]
+mod vectors;
 pub mod webhook;
+pub mod wecom_app;
+pub mod wecom_robot;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,6 +61,7 @@ pub use crate::wire::http::Limits;
 pub use crate::wire::secret::{InlineSecret, SecretFault};
 pub use config::ChannelConfig;
 pub use escape::Markup;
+pub use provider::ReachConfig;
 
 /// A channel as it is configured.
 pub trait Channel: Send + Sync + 'static {
@@ -71,7 +97,29 @@ pub(crate) type Build = fn(&ChannelConfig, &Making<'_>) -> Result<Arc<dyn Channe
 pub type Channels = BTreeMap<Arc<str>, Arc<dyn Channel>>;
 
 /// Every adapter, in the order in which they are told. A new one is one line here.
-pub static ADAPTERS: &[&Adapter] = &[&smtp::ADAPTER, &webhook::ADAPTER, &maildir::ADAPTER, &print::ADAPTER];
+pub static ADAPTERS: &[&Adapter] = &[
+    &smtp::ADAPTER,
+    &webhook::ADAPTER,
+    &dingtalk_robot::ADAPTER,
+    &wecom_robot::ADAPTER,
+    &feishu_robot::ADAPTER,
+    &aliyun_sms::ADAPTER,
+    &tencent_sms::ADAPTER,
+    &slack::ADAPTER,
+    &telegram::ADAPTER,
+    &teams::ADAPTER,
+    &twilio::SMS,
+    &twilio::VOICE,
+    &huawei_sms::ADAPTER,
+    &aliyun_voice::ADAPTER,
+    &sms_gateway::ADAPTER,
+    &wecom_app::ADAPTER,
+    &feishu_app::ADAPTER,
+    &dingtalk_app::ADAPTER,
+    &matrix::ADAPTER,
+    &maildir::ADAPTER,
+    &print::ADAPTER,
+];
 
 /// One kind of channel: what the table knows of it.
 pub struct Adapter {

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -41,6 +42,11 @@ pub static ADAPTER: Adapter = Adapter {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrintConfig {}
+
+impl PrintConfig {
+    /// It has no paths.
+    pub(crate) fn rebase(&mut self, _: &Path) {}
+}
 
 /// Standard output as a channel.
 struct Print {

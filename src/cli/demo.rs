@@ -129,7 +129,7 @@ pub fn main(args: &DemoArgs, out: &mut impl Write, err: &mut impl Write) -> anyh
 fn settings(inbox: &str) -> String {
     let channel = |name: &str| {
         format!(
-            "[channels.{name}.webhook]\nurl = \"http://{inbox}/deliver/{name}\"\nduplicate_horizon = \"24h\"\n"
+            "[channels.{name}.webhook]\nurl = \"http://{inbox}/deliver/{name}\"\nallow_private = true\nduplicate_horizon = \"24h\"\n"
         )
     };
     format!(

@@ -455,6 +455,7 @@ impl Account {
                 ca_file: config.ca_file.clone().map(PathBuf::from),
                 proxy: config.proxy.clone(),
                 connections: 1,
+                public_only: false,
             };
             Ok((courier, source_client(&http).map_err(|e| e.to_string())?))
         });

@@ -372,6 +372,7 @@ impl Source {
                 ca_file: config.ca_file.clone().map(PathBuf::from),
                 proxy: config.proxy.clone(),
                 connections: 1,
+                public_only: false,
             };
             let client = source_client(&http).map_err(|e| e.to_string())?;
             let fixed = config.fixed_token(&env).map_err(|e| e.to_string())?;

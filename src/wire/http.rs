@@ -3,9 +3,12 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::core::time::{Instant, Span};
 
@@ -68,6 +71,77 @@ pub struct ClientConfig {
     pub proxy: Option<String>,
     /// How many requests may be under way at once: so many connections are kept.
     pub connections: u16,
+    /// Only addresses of the public internet are connected to: what is written in a URL must not reach into this network.
+    pub public_only: bool,
+}
+
+/// Whether an address is one of the public internet: not of this machine, this network, a private or shared one, the
+/// metadata of a cloud, or one that stands for such an address.
+pub fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            !(ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_multicast()
+                || ip.is_documentation()
+                || a == 0
+                || a >= 240
+                // Shared by carriers; Aliyun's metadata is 100.100.100.200.
+                || (a == 100 && (64..128).contains(&b))
+                || (a, b, c) == (192, 0, 0)
+                || (a == 198 && (b == 18 || b == 19)))
+        }
+        IpAddr::V6(ip) => {
+            let parts = ip.segments();
+            let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
+            match parts {
+                [0, 0, 0, 0, 0, 0xffff | 0, high, low] if !ip.is_loopback() && !ip.is_unspecified() => {
+                    is_public(v4(high, low))
+                }
+                // NAT64 and 6to4 hold an address of version 4.
+                [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => is_public(v4(high, low)),
+                [first, ..] => first & 0xe000 == 0x2000 && !(first == 0x2001 && parts[1] == 0xdb8),
+            }
+        }
+    }
+}
+
+/// A name that leads to no public address.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} leads to no address of the public internet; if that is meant, set allow_private = true")]
+pub struct NotPublic {
+    /// The name.
+    name: String,
+}
+
+/// Looks names up and keeps what is public: at each connection, so that a name cannot change its mind after a check.
+struct PublicOnly;
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let good: Vec<_> = found.filter(|address| is_public(address.ip())).collect();
+            if good.is_empty() {
+                return Err(Box::new(NotPublic { name: name.as_str().to_owned() }) as _);
+            }
+            Ok(Box::new(good.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Whether an error says that a name leads into a private network.
+pub(crate) fn is_not_public(error: &(dyn StdError + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<NotPublic>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// A client with the limits of the house.
@@ -92,6 +166,10 @@ pub fn client(config: &ClientConfig, limits: &Limits) -> Result<reqwest::Client,
             return Err(not_pem("nothing found".to_owned()));
         }
         builder = builder.tls_certs_merge(certificates);
+    }
+    // A proxy looks names up by itself.
+    if config.public_only && config.proxy.is_none() {
+        builder = builder.dns_resolver(PublicOnly);
     }
     if let Some(proxy) = &config.proxy {
         let proxy = reqwest::Proxy::all(proxy).map_err(|e| TlsFault::Client(e.without_url().to_string()))?;
@@ -172,6 +250,41 @@ pub(crate) fn http_date(text: &str) -> Option<Instant> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_public_is_known() {
+        for (ip, public) in [
+            ("8.8.8.8", true),
+            ("203.119.1.1", true),
+            ("127.0.0.1", false),
+            ("10.1.2.3", false),
+            ("172.16.0.1", false),
+            ("172.32.0.1", true),
+            ("192.168.1.1", false),
+            ("169.254.169.254", false),
+            ("100.100.100.200", false),
+            ("100.128.0.1", true),
+            ("0.0.0.0", false),
+            ("198.18.0.1", false),
+            ("224.0.0.1", false),
+            ("255.255.255.255", false),
+            ("2408:8000::1", true),
+            ("::1", false),
+            ("::", false),
+            ("::ffff:127.0.0.1", false),
+            ("::ffff:8.8.8.8", true),
+            ("::10.0.0.1", false),
+            ("fd00:ec2::254", false),
+            ("fe80::1", false),
+            ("ff02::1", false),
+            ("64:ff9b::10.0.0.1", false),
+            ("64:ff9b::8.8.8.8", true),
+            ("2002:a00:1::", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_public(ip.parse().unwrap()), public, "{ip}");
+        }
+    }
 
     #[test]
     fn waiting_times_are_read_as_seconds_and_as_dates() {

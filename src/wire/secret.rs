@@ -68,15 +68,21 @@ pub enum SecretFault {
     /// There are no credentials of systemd.
     #[error(
         "{key} names the credential {credential}, but CREDENTIALS_DIRECTORY is not set: start it by systemd with \
-         LoadCredential={credential}:FILE, or use {base}_file"
+         LoadCredential={credential}:FILE, or use {other}"
     )]
     NoCredentials {
         /// The key that names it.
         key: String,
-        /// The key without `_credential`.
-        base: &'static str,
+        /// The key that names a file instead.
+        other: String,
         /// The credential.
         credential: String,
+    },
+    /// It is not configured.
+    #[error("has no {key}, which names the file of the secret")]
+    Missing {
+        /// The key that would name its file.
+        key: String,
     },
     /// It is empty.
     #[error("{key}: the secret is empty")]
@@ -89,7 +95,7 @@ pub enum SecretFault {
 /// The four ways to give one secret.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pick<'a> {
-    /// The key without `_file`, `_env`, `_credential`.
+    /// The key without `_file`, `_env`, `_credential`; ends in a dot where these are keys of a section of their own.
     pub(crate) base: &'static str,
     pub(crate) file: &'a Option<String>,
     pub(crate) env: &'a Option<String>,
@@ -97,17 +103,80 @@ pub(crate) struct Pick<'a> {
     pub(crate) inline: Option<&'a InlineSecret>,
 }
 
+/// A secret as a section of its own: `secret.file = "/etc/shiftbell/robot.secret"`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecretConfig {
+    /// The file that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The variable of the environment that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+    /// The systemd credential that holds it (`LoadCredential=`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+impl SecretConfig {
+    fn pick(&self, base: &'static str) -> Pick<'_> {
+        Pick { base, file: &self.file, env: &self.env, credential: &self.credential, inline: None }
+    }
+
+    /// Notes everything that is wrong with the section `base`, such as `secret.`.
+    pub(crate) fn check(&self, base: &'static str, problems: &mut Problems) {
+        self.pick(base).check(problems);
+    }
+
+    /// The same, where it must be there.
+    pub(crate) fn check_given(&self, base: &'static str, problems: &mut Problems) {
+        self.check(base, problems);
+        if !self.pick(base).is_given() {
+            problems.error(format!("has no secret, expected one of {base}file, {base}env, {base}credential"));
+        }
+    }
+
+    /// The secret, `None` where none is configured.
+    pub(crate) fn read(
+        &self,
+        base: &'static str,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Option<Secret>, SecretFault> {
+        self.pick(base).read(env)
+    }
+
+    /// The secret, where it must be there.
+    pub(crate) fn need(
+        &self,
+        base: &'static str,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Secret, SecretFault> {
+        self.read(base, env)?.ok_or_else(|| SecretFault::Missing { key: format!("{base}file") })
+    }
+
+    /// Takes a relative path as seen from `folder`.
+    pub(crate) fn rebase(&mut self, folder: &Path) {
+        if let Some(file) = &mut self.file {
+            *file = folder.join(&*file).display().to_string();
+        }
+    }
+}
+
 /// More than this in a secret file is a mistake.
 const LONGEST: u64 = 64 * 1024;
 
 impl Pick<'_> {
+    fn key(&self, way: &str) -> String {
+        let sign = if self.base.ends_with('.') { "" } else { "_" };
+        format!("{}{sign}{way}", self.base)
+    }
+
     fn given(&self) -> Vec<String> {
-        let key = |suffix: &str| format!("{}{suffix}", self.base);
         [
-            (self.file.is_some(), key("_file")),
-            (self.env.is_some(), key("_env")),
-            (self.credential.is_some(), key("_credential")),
-            (self.inline.is_some(), key("")),
+            (self.file.is_some(), self.key("file")),
+            (self.env.is_some(), self.key("env")),
+            (self.credential.is_some(), self.key("credential")),
+            (self.inline.is_some(), self.base.to_owned()),
         ]
         .into_iter()
         .filter_map(|(given, key)| given.then_some(key))
@@ -125,7 +194,7 @@ impl Pick<'_> {
             problems.error(format!("has {}, expected only one of them", given.join(" and ")));
         }
         if let Some(file) = self.file {
-            let key = format!("{}_file", self.base);
+            let key = self.key("file");
             if let Err(e) = std::fs::metadata(file) {
                 problems.within(key.as_str(), |p| {
                     p.warn(format!(
@@ -137,7 +206,7 @@ impl Pick<'_> {
         if let Some(name) = self.credential
             && (name.is_empty() || name.contains('/') || name.starts_with('.'))
         {
-            problems.within(format!("{}_credential", self.base).as_str(), |p| {
+            problems.within(self.key("credential").as_str(), |p| {
                 p.error(format!("found `{name}`, expected the name of a credential, without a path"));
             });
         }
@@ -155,7 +224,7 @@ impl Pick<'_> {
         } else if let Some(credential) = self.credential {
             let folder = env.get("CREDENTIALS_DIRECTORY").ok_or_else(|| SecretFault::NoCredentials {
                 key: key(),
-                base: self.base,
+                other: self.key("file"),
                 credential: credential.clone(),
             })?;
             read_file(&key(), &Path::new(folder).join(credential))?

@@ -124,6 +124,7 @@ path = "mail"
 [channels.screen.print]
 [channels.hook.webhook]
 url = "http://127.0.0.1:1/hook"
+allow_private = true
 [templates]
 folder = "texts"
 "#;

@@ -66,7 +66,10 @@ fn answer(status: u16, headers: &[(&str, &str)], body: Body) -> Response {
 #[tokio::test]
 async fn a_message_is_signed_and_carries_its_key() {
     let receiver = Receiver::start(|| answer(202, &[], Body::from("taken, 13812340000"))).await;
-    let text = format!("[webhook]\nurl = {:?}\nsecret_env = \"K\"\nbearer_env = \"B\"", receiver.url);
+    let text = format!(
+        "[webhook]\nallow_private = true\nurl = {:?}\nsecret_env = \"K\"\nbearer_env = \"B\"",
+        receiver.url
+    );
     let keys = format!("{KEY} {OLD_KEY}");
     let channel = channel(&text, &[("K", &keys), ("B", "b3arer")], LONG);
     assert_eq!(channel.card().class, ChannelClass::Webhook);
@@ -101,7 +104,7 @@ async fn a_message_is_signed_and_carries_its_key() {
 async fn the_form_of_alertmanager_can_be_chosen() {
     let receiver = Receiver::start(|| answer(200, &[], Body::empty())).await;
     let text = format!(
-        "[webhook]\nurl = {:?}\nformat = \"alertmanager\"\nduplicate_horizon = \"0s\"\nexternal_url = \"https://sb\"",
+        "[webhook]\nallow_private = true\nurl = {:?}\nformat = \"alertmanager\"\nduplicate_horizon = \"0s\"\nexternal_url = \"https://sb\"",
         receiver.url
     );
     let channel = channel(&text, &[], LONG);
@@ -146,7 +149,8 @@ async fn every_answer_ends_in_its_class() {
     ] {
         let told = headers.clone();
         let receiver = Receiver::start(move || answer(status, &told, Body::from("why"))).await;
-        let channel = channel(&format!("[webhook]\nurl = {:?}", receiver.url), &[], LONG);
+        let channel =
+            channel(&format!("[webhook]\nallow_private = true\nurl = {:?}", receiver.url), &[], LONG);
         let outcome = channel.send(&claim(1, "")).await;
         assert_eq!((outcome.class, outcome.wait), (want, wait), "{status} {headers:?}: {outcome:?}");
         assert_eq!(receiver.calls().len(), 1, "{status}: nothing is followed, nothing is repeated");
@@ -210,7 +214,7 @@ async fn what_breaks_off_is_unknown_once_the_request_has_left() {
     ] {
         let (url, _tasks) = socket(what).await;
         let total = if matches!(what, Break::Silent(_)) { SHORT } else { LONG };
-        let channel = channel(&format!("[webhook]\nurl = {url:?}"), &[], total);
+        let channel = channel(&format!("[webhook]\nallow_private = true\nurl = {url:?}"), &[], total);
         let outcome = channel.send(&claim(1, "")).await;
         assert_eq!(outcome.class, want, "{what:?}: {outcome:?}");
         assert!(outcome.detail.is_none_or(|d| d.len() < 1_000), "{what:?}");
@@ -224,7 +228,7 @@ async fn what_never_left_is_transient_and_what_cannot_be_is_configuration() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}/hook", listener.local_addr().unwrap())
     };
-    let channel = channel("[webhook]", &[], LONG);
+    let channel = channel("[webhook]\nallow_private = true", &[], LONG);
     for (address, want) in [
         (closed.as_str(), Transient),
         ("", Config),
@@ -248,7 +252,7 @@ async fn nobody_overhears_a_key() {
     let heard = Overheard::begin();
     tracing::info!("listening");
     let receiver = Receiver::start(|| answer(401, &[], Body::from("no: Bearer b3arer url-t0ken"))).await;
-    let text = "[webhook]\nurl_env = \"U\"\nsecret_env = \"K\"\nbearer_env = \"B\"";
+    let text = "[webhook]\nallow_private = true\nurl_env = \"U\"\nsecret_env = \"K\"\nbearer_env = \"B\"";
     let channel = channel(text, &[("U", &receiver.url), ("K", KEY), ("B", "b3arer")], LONG);
     let outcome = channel.send(&claim(1, "")).await;
     assert_eq!(outcome.class, OutcomeClass::Config, "{outcome:?}");

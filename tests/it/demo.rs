@@ -38,7 +38,7 @@ fn a_newcomer_sees_alerts_acknowledges_one_and_leaves_nothing_behind() {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let client = shiftbell::wire::http::client(
-        &shiftbell::wire::http::ClientConfig { ca_file: None, proxy: None, connections: 1 },
+        &shiftbell::wire::http::ClientConfig { connections: 1, ..Default::default() },
         &shiftbell::wire::http::Limits { connect: LONG, total: LONG },
     )
     .expect("a client");

@@ -1,6 +1,9 @@
 //! One integration binary: what needs more than one room, or the built binary.
 
 mod channels;
+mod channels_kannel;
+mod channels_matrix;
+mod channels_providers;
 mod channels_smtp;
 mod channels_webhook;
 mod console;

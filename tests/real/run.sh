@@ -4,8 +4,9 @@
 #
 #     bash tests/real/run.sh rt         Request Tracker 5 of Debian: rung, answered there, cleared; due times as RT has them
 #     bash tests/real/run.sh medusa     Medusa 2: an order and a return, rung and cleared
+#     bash tests/real/run.sh matrix     Synapse: a room, second copies dropped by transaction, limits and how long they last
 #
-# It needs Debian, root for what is not installed yet, and for Medusa the npm registry. Servers are kept in
+# It needs Debian, root for what is not installed yet, for Medusa the npm registry, for Synapse PyPI. Servers are kept in
 # ${REAL_CACHE:-/var/tmp/shiftbell-real}, so that a second run starts at once; what they hold is new each time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -13,7 +14,7 @@ root=$PWD
 here=$root/tests/real
 cache=${REAL_CACHE:-/var/tmp/shiftbell-real}
 which=${1:-}
-case $which in rt | medusa) ;; *) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;; esac
+case $which in rt | medusa | matrix) ;; *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;; esac
 
 fail() {
     echo "FAILED: $*" >&2
@@ -65,13 +66,13 @@ answers() { # URL LOG
 
 need python3 python3
 need curl curl
-if [ -z "${SHIFTBELL:-}" ]; then
+if [ -z "${SHIFTBELL:-}" ] && [ "$which" != matrix ]; then
     echo "== building shiftbell"
     cargo build --locked --bin shiftbell
     SHIFTBELL=$root/target/debug/shiftbell
 fi
 chmod 755 "$work"
-export SHIFTBELL WORK=$work ROOT=$root
+export SHIFTBELL=${SHIFTBELL:-} WORK=$work ROOT=$root
 
 rt() {
     need rt-setup-database-5 request-tracker5 rt5-db-sqlite rt5-standalone
@@ -136,6 +137,35 @@ medusa() {
     cd "$root"
     answers "http://127.0.0.1:$MEDUSA_PORT/health" "$work/medusa.log"
     python3 "$here/medusa.py"
+}
+
+matrix() {
+    local python=$cache/synapse/bin/python port
+    if ! "$python" -c 'import synapse' 2>/dev/null; then
+        echo "== installing Synapse"
+        python3 -m venv "$cache/synapse" || fail "python3 -m venv; install it with: sudo apt-get install -y python3-venv"
+        "$cache/synapse/bin/pip" -q install matrix-synapse || fail "pip install matrix-synapse"
+    fi
+    port=$(free_port)
+    mkdir -p "$work/synapse"
+    cd "$work/synapse"
+    "$python" -m synapse.app.homeserver --server-name localhost --config-path hs.yaml --generate-config \
+        --report-stats=no --data-directory "$PWD" >generate.log 2>&1 || { tail -5 generate.log >&2; fail "synapse"; }
+    sed -i "s/port: 8008/port: $port/; /- ::1/d" hs.yaml
+    printf '\nenable_registration: true\nenable_registration_without_verification: true\n' >>hs.yaml
+    printf 'suppress_key_server_warning: true\nrc_message: {per_second: 0.5, burst_count: 5}\n' >>hs.yaml
+    start "$work/synapse.log" "$python" -m synapse.app.homeserver --config-path hs.yaml
+    cd "$root"
+    export MATRIX_SERVER=http://127.0.0.1:$port MATRIX_TOKEN MATRIX_ROOM
+    answers "$MATRIX_SERVER/_matrix/client/versions" "$work/synapse.log"
+    local api=$MATRIX_SERVER/_matrix/client/v3
+    local of="import json, sys; print(json.load(sys.stdin)[sys.argv[1]])"
+    MATRIX_TOKEN=$(curl -s "$api/register" -d '{"username":"bell","password":"b3ll-pw","auth":{"type":"m.login.dummy"}}' |
+        python3 -c "$of" access_token)
+    MATRIX_ROOM=$(curl -s -H "Authorization: Bearer $MATRIX_TOKEN" "$api/createRoom" -d '{"preset":"private_chat"}' |
+        python3 -c "$of" room_id)
+    cargo test --locked --features fail-points --test it -- --ignored --exact \
+        channels_matrix::a_real_synapse_drops_second_copies_and_says_how_long_to_wait
 }
 
 "$which"

@@ -157,6 +157,15 @@ fn item_data<'a>(item: &'a Item<'_>, fit: Fit) -> ItemData<'a> {
     }
 }
 
+/// The links of a message as data, for apps that make buttons of them; `None` where there is none.
+pub(super) fn buttons(letter: &Letter<'_>, words: Option<&Words>) -> Option<String> {
+    let label = |purpose: &str| words.map_or_else(|| purpose.to_owned(), |words| words.link(purpose));
+    let links: Vec<_> = links(letter)
+        .map(|(purpose, url)| json!({ "label": label(purpose), "purpose": purpose, "url": url }))
+        .collect();
+    (!links.is_empty()).then(|| json!({ "links": links }).to_string())
+}
+
 /// The variables of a short message, for providers that want a template of theirs filled in: all short, none empty.
 pub(super) fn variables(letter: &Letter<'_>, words: Option<&Words>) -> String {
     let first = letter.items.first();
@@ -170,6 +179,7 @@ pub(super) fn variables(letter: &Letter<'_>, words: Option<&Words>) -> String {
         (None, _) => letter.purpose.word().to_owned(),
     };
     json!({
+        "form": if letter.minimal { "minimal" } else { "full" },
         "id": first.map_or_else(|| letter.message.short(), |item| item.id.short()),
         "level": first.map_or(0, |item| item.level).to_string(),
         "what": text(what, 20),

@@ -292,7 +292,8 @@ fn with_data(mut body: Body, letter: &Letter<'_>, set: Option<&Set>, fit: Fit) -
     body.data = match Form::of(letter.card.class) {
         Form::Webhook => Some(data::document(letter, &body, fit)),
         Form::Sms => Some(data::variables(letter, set.map(|s| &s.words))),
-        _ => None,
+        Form::Chat => data::buttons(letter, set.map(|s| &s.words)),
+        Form::Mail => None,
     };
     body
 }

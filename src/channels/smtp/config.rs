@@ -1,9 +1,12 @@
 //! `[channels.NAME.smtp]`.
 
+use std::path::Path;
+
 use lettre::message::Mailbox;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::channels::config::rebase;
 use crate::channels::mail::mailbox;
 use crate::core::problem::Problems;
 use crate::core::time::Span;
@@ -82,6 +85,12 @@ fn mails() -> u32 {
 }
 
 impl SmtpConfig {
+    /// Takes relative paths as seen from `folder`.
+    pub(crate) fn rebase(&mut self, folder: &Path) {
+        rebase(&mut self.password_file, folder);
+        rebase(&mut self.ca_file, folder);
+    }
+
     /// The port.
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(match self.security {

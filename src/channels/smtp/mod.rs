@@ -3,6 +3,7 @@
 
 mod answer;
 mod config;
+pub(crate) mod login;
 mod session;
 
 use std::future::Future;

@@ -16,6 +16,7 @@ use lettre::transport::smtp::extension::{ClientId, Extension};
 use lettre::transport::smtp::response::Response;
 use tokio::time::{Instant as Moment, timeout};
 
+use super::login::cram_md5;
 use crate::channels::http::{detail, detail_without};
 use crate::channels::smtp::answer::{Reply, Stage, classify, enhanced};
 use crate::channels::smtp::{Security, SmtpConfig};
@@ -209,8 +210,15 @@ impl Relay {
         let Some((user, password)) = &self.login else { return Ok(()) };
         const WAYS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
         if connection.server_info().get_auth_mechanism(&WAYS).is_none() {
+            // What else it offers, lettre does not tell: the one other way that needs no password in clear is tried.
+            if let Ok(asked) = connection.command("AUTH CRAM-MD5\r\n").await
+                && let Some(answer) = asked.first_line().and_then(|c| cram_md5(user, password.reveal(), c))
+            {
+                connection.command(format!("{answer}\r\n")).await?;
+                return Ok(());
+            }
             connection.abort().await;
-            return Err(Failure::Unable("the relay offers neither AUTH PLAIN nor AUTH LOGIN here"));
+            return Err(Failure::Unable("the relay offers none of AUTH PLAIN, LOGIN and CRAM-MD5 here"));
         }
         let credentials = Credentials::new(user.clone(), password.reveal().to_owned());
         connection.auth(&WAYS, &credentials).await?;

@@ -1,9 +1,12 @@
 //! `[channels.NAME.webhook]`.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::channels::webhook::endpoint;
+use crate::channels::config::rebase;
+use crate::channels::provider::ReachConfig;
 use crate::core::problem::Problems;
 use crate::core::time::Span;
 use crate::wire::http::read_ca;
@@ -18,6 +21,17 @@ pub enum WebhookFormat {
     Shiftbell,
     /// As Alertmanager sends (version 4), for receivers that exist already.
     Alertmanager,
+}
+
+/// How it is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WebhookSignature {
+    /// As Standard Webhooks has it: `webhook-signature`, over id, time and body.
+    #[default]
+    Standard,
+    /// As GitHub has it: `X-Hub-Signature-256`, over the body alone; whoever overhears a message can send it again.
+    Github,
 }
 
 /// `[channels.NAME.webhook]`: somebody's HTTP endpoint. Without a `url` the address of each person is one.
@@ -38,6 +52,8 @@ pub struct WebhookConfig {
     pub url_credential: Option<String>,
     /// `shiftbell` or `alertmanager`.
     pub format: WebhookFormat,
+    /// `standard` or `github`; for the latter the key is any text.
+    pub signature: WebhookSignature,
     /// The file that holds the signing key, `whsec_…`. Two lines while a key is changed, the new one first: both sign.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<String>,
@@ -66,6 +82,8 @@ pub struct WebhookConfig {
     pub proxy: Option<String>,
     /// Plain http to another machine.
     pub allow_plain: bool,
+    /// An endpoint on this machine or in a private network.
+    pub allow_private: bool,
     /// Where people reach the pages of this installation; told in the Alertmanager form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_url: Option<String>,
@@ -79,6 +97,7 @@ impl Default for WebhookConfig {
             url_env: None,
             url_credential: None,
             format: WebhookFormat::default(),
+            signature: WebhookSignature::default(),
             secret_file: None,
             secret_env: None,
             secret_credential: None,
@@ -89,6 +108,7 @@ impl Default for WebhookConfig {
             ca_file: None,
             proxy: None,
             allow_plain: false,
+            allow_private: false,
             external_url: None,
         }
     }
@@ -125,13 +145,29 @@ impl WebhookConfig {
         }
     }
 
+    /// Where it may lead.
+    pub(super) fn reach(&self) -> ReachConfig {
+        ReachConfig {
+            allow_private: self.allow_private,
+            allow_plain: self.allow_plain,
+            ..ReachConfig::default()
+        }
+    }
+
+    /// Takes relative paths as seen from `folder`.
+    pub(crate) fn rebase(&mut self, folder: &Path) {
+        for path in [&mut self.url_file, &mut self.secret_file, &mut self.bearer_file, &mut self.ca_file] {
+            rebase(path, folder);
+        }
+    }
+
     /// Notes everything that is wrong.
     pub fn check(&self, problems: &mut Problems) {
         if let Some(url) = &self.url {
             if self.url_secret().is_given() {
                 problems.error("has a url twice, expected one of url, url_file, url_env, url_credential");
             }
-            if let Err(reason) = endpoint(url, self.allow_plain) {
+            if let Err(reason) = self.reach().target(url) {
                 problems.within("url", |p| p.error(reason));
             }
         }
@@ -174,6 +210,8 @@ mod tests {
             ("", None),
             ("url = \"http://a.example/b\"", Some("url: is http to another machine")),
             ("url = \"http://a.example/b\"\nallow_plain = true", None),
+            ("url = \"http://127.0.0.1:9000/b\"", Some("url: leads to this machine or a private network")),
+            ("url = \"http://127.0.0.1:9000/b\"\nallow_private = true", None),
             ("url = \"https://a.example/b\"\nurl_env = \"U\"", Some(": has a url twice")),
             ("secret_credential = \"k\"", Some(": has secret_env and secret_credential")),
             ("ca_file = \"/nonexistent\"", Some("ca_file: failed to read")),

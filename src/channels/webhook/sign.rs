@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::core::ids::Secret;
+use crate::core::ids::{Secret, hex};
+use crate::wire::sign::hmac_sha256;
 
 /// More keys than this are a mistake: two are valid while one replaces the other.
 const MOST: usize = 4;
@@ -57,6 +58,17 @@ impl SigningKeys {
             if (16..=64).contains(&key.len()) { Ok(key) } else { Err(KeyFault::Form(i + 1)) }
         };
         words.iter().enumerate().map(key).collect::<Result<_, _>>().map(SigningKeys)
+    }
+
+    /// Any text as the key of GitHub's form.
+    pub(crate) fn plain(text: &Secret) -> SigningKeys {
+        SigningKeys(vec![text.reveal().as_bytes().to_vec()])
+    }
+
+    /// The value of `X-Hub-Signature-256`, by the newest key.
+    pub(crate) fn sign_as_github(&self, body: &[u8]) -> String {
+        let key = self.0.first().map_or(&[][..], Vec::as_slice);
+        format!("sha256={}", hex(&hmac_sha256(key, body)))
     }
 
     /// The value of `webhook-signature`.

@@ -124,6 +124,11 @@ impl Budget {
         self.halved_until = self.halved_until.max(Some(halved_until));
     }
 
+    /// Whether the provider or the recipient has shut it.
+    pub(super) fn is_muted(&self, now: Instant) -> bool {
+        self.muted_until.is_some_and(|until| now < until)
+    }
+
     /// The clock was ahead, and is right again (T3).
     pub(super) fn turn_back(&mut self, back: Back) {
         for (taken, _) in &mut self.taken {

@@ -126,6 +126,13 @@ impl Alerting {
         };
         let aged = aged.min(message.priority);
         if let Some(until) = self.account_wait(card, aged) {
+            // Its provider has shut it: what is urgent does not wait for that (S13).
+            let muted =
+                self.outbox.accounts.get(&card.name).is_some_and(|account| account.is_muted(self.now));
+            if muted && aged <= Class::P1 {
+                self.overflows(id, until);
+                return self.block(&to, address, until);
+            }
             self.defer(id, until);
             return Look::Stop;
         }

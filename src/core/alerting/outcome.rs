@@ -82,6 +82,7 @@ impl Alerting {
                 let halved = self.now + HALVED_FOR;
                 self.outbox.budgets.entry(to.lane.clone()).or_default().throttle(until, halved);
                 self.touch(Table::Alerting, lane_key("lane", &to.lane));
+                self.throttle_account(&to.lane.channel, until, halved);
                 self.try_again(id, until, "budget");
             }
             OutcomeClass::RecipientThrottled => {
@@ -124,6 +125,15 @@ impl Alerting {
                 let until = self.now + self.back_off(id, n);
                 self.try_again(id, until, "not_sent");
             }
+        }
+    }
+
+    /// Where the provider counts by account, all of it was too fast: a robot that is muted takes nothing for anybody.
+    fn throttle_account(&mut self, channel: &Arc<str>, until: Instant, halved: Instant) {
+        let counted = self.setup.channels.get(channel).is_some_and(|card| !card.account_caps.is_empty());
+        if counted {
+            self.outbox.accounts.entry(channel.clone()).or_default().throttle(until, halved);
+            self.touch(Table::Alerting, Key::Text(format!("account/{channel}")));
         }
     }
 

@@ -400,6 +400,7 @@ contact = [CONTACT_zhou]
 max_inflight = INFLIGHT
 [channels.hook.webhook]
 url = "http://127.0.0.1:HOOK_PORT/hook"
+allow_private = true
 
 MAIL_CHANNEL
 

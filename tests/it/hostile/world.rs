@@ -373,6 +373,7 @@ contact = [{ channel = "hook" }, { channel = "mail", address = "zhou@mail.test" 
 
 [channels.hook.webhook]
 url = "http://127.0.0.1:HOOK_PORT/hook"
+allow_private = true
 
 [channels.mail.maildir]
 path = "./mail"

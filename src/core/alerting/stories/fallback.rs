@@ -3,7 +3,7 @@
 use super::{P0, P1, receipt};
 use crate::core::alerting::outbox::Pointless;
 use crate::core::alerting::samples::{Does, World};
-use crate::core::model::{Cause, MessageState, NoticeState, Outcome, OutcomeClass, StatementKind};
+use crate::core::model::{Cause, MessageState, NoticeState, Outcome, OutcomeClass, Rate, StatementKind};
 use crate::core::time::Span;
 
 /// S02, first half: a robot proves nothing, the SMS follows 60 s after the flush.
@@ -56,6 +56,34 @@ fn s13_a_throttled_robot_is_muted_and_the_sms_goes_at_once() {
     assert_eq!(w.states(n, "robot"), [MessageState::Superseded]);
     assert_eq!(w.messages(n, "robot")[0].cause, Some(Cause::Covered));
     assert_eq!(w.state(n), NoticeState::Delivered);
+}
+
+/// S13 for a robot that serves several people: it is muted for all of them, and nobody urgent waits for it.
+#[test]
+fn s13_a_muted_robot_is_muted_for_everybody() {
+    for counted in [true, false] {
+        let mut w = World::new();
+        if counted {
+            let rate = Rate { count: 20, per: Span::MINUTE };
+            w.alerting.setup.channels.get_mut("robot").unwrap().account_caps = vec![rate];
+        }
+        w.let_channel("sms", receipt(30));
+        let throttled =
+            Outcome { wait: Some(Span::from_minutes(10)), ..Outcome::of(OutcomeClass::Throttled) };
+        w.next.insert("robot".into(), vec![Does::Answer(throttled)]);
+        let (t, i) = (w.now, w.incident("ticket.reply"));
+        w.plan(i, P1, "lin", &[&["robot"], &["sms"]]);
+        w.secs(60);
+        assert_eq!(w.at("robot", t), [5]);
+        let (t, i) = (w.now, w.incident("parcel.stalled"));
+        let n = w.plan(i, P1, "min", &[&["robot"], &["sms"]]);
+        w.secs(300);
+        let want: &[i64] = if counted { &[] } else { &[5] };
+        assert_eq!(w.at("robot", t), want, "counted by account: {counted}");
+        let sms = w.at("sms", t);
+        assert_eq!(sms.first().copied(), Some(if counted { 5 } else { 65 }), "counted by account: {counted}");
+        assert_eq!(w.state(n), NoticeState::Delivered);
+    }
 }
 
 /// S20: the body is refused.

@@ -138,7 +138,7 @@ pub async fn over_a_socket<P: Platform, M: Judged>(adapter: impl FnOnce(u16) -> 
     let mall = Arc::new(Mutex::new(mall));
     let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
     server.spawn(serve(listener, mall.clone(), Arc::new(move || now), stop.clone()));
-    let client = source_client(&ClientConfig { ca_file: None, proxy: None, connections: 1 }).unwrap();
+    let client = source_client(&ClientConfig { connections: 1, ..ClientConfig::default() }).unwrap();
     let mut found = BTreeSet::new();
     for feed in adapter.feeds() {
         let (from, to) = (START, START + Span::from_minutes(30));

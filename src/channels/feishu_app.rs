@@ -1,0 +1,295 @@
+//! An application of Feishu or Lark (飞书应用机器人, `apis/channels` 8) that writes to a person or a group: a card whose
+//! buttons are links, under a token that runs out. Its `uuid` drops a second copy for an hour. What is most urgent can
+//! ring the phone besides (加急).
+
+use std::path::Path;
+
+use reqwest::Method;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::channels::answers::{Answers, line, said};
+use crate::channels::chat::Chat;
+use crate::channels::provider::{
+    Made, Provider, ReachConfig, Reply, Request, Token, bad_address, build, too_long,
+};
+use crate::channels::wecom_app::read_token;
+use crate::channels::{Adapter, BuildFault, Making, Markup};
+use crate::core::alerting::Claim;
+use crate::core::ids::Secret;
+use crate::core::model::OutcomeClass::{
+    Accepted, Config, ContentPermanent, Credential, RecipientPermanent, Throttled, Transient,
+};
+use crate::core::model::{ChannelCard, ChannelClass, Class, DuplicateKey, Outcome, Rate};
+use crate::core::problem::Problems;
+use crate::core::time::{Instant, Span};
+use crate::wire::secret::SecretConfig;
+use crate::wire::sign;
+
+/// The line of the table.
+pub static ADAPTER: Adapter = Adapter {
+    name: "feishu_app",
+    about: "飞书、Lark 应用机器人 / an application of Feishu or Lark, to a person",
+    class: ChannelClass::ChatApp,
+    markup: Markup::Markdown,
+    chosen: |config| config.feishu_app.is_some(),
+    check: |config, problems| config.feishu_app.iter().for_each(|app| app.check(problems)),
+    build: |config, making| build(&ADAPTER, config, making, config.feishu_app.as_ref(), App::make),
+};
+
+const BASE: &str = "https://open.feishu.cn";
+const MESSAGES: &str = "/open-apis/im/v1/messages";
+/// What a card may be long.
+const CARD: usize = 30 * 1024;
+/// What is left of that for the text.
+const TEXT: usize = 18_000;
+
+/// How a person is buzzed besides (加急).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FeishuBuzz {
+    /// Not at all.
+    #[default]
+    None,
+    /// In the app.
+    App,
+    /// By a short message, as paid for.
+    Sms,
+    /// By a call, as paid for.
+    Phone,
+}
+
+/// `[channels.NAME.feishu_app]`: an application of Feishu or Lark (飞书自建应用) with a bot. A contact's address on it is an
+/// `open_id` (`ou_…`), `union_id` (`on_…`), chat (`oc_…`), mail address, or else a user id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FeishuAppConfig {
+    /// The application, `cli_…`.
+    pub app_id: String,
+    /// Its secret.
+    pub secret: SecretConfig,
+    /// How the most urgent (p0) rings besides: `none`, `app`, `sms` or `phone`. It wants the right to do so.
+    pub buzz: FeishuBuzz,
+    /// How it is reached; `base = "https://open.larksuite.com"` is Lark.
+    pub http: ReachConfig,
+}
+
+impl FeishuAppConfig {
+    /// Takes relative paths as seen from `folder`.
+    pub(crate) fn rebase(&mut self, folder: &Path) {
+        self.secret.rebase(folder);
+        self.http.rebase(folder);
+    }
+
+    /// Notes everything that is wrong.
+    pub fn check(&self, problems: &mut Problems) {
+        if self.app_id.trim().is_empty() {
+            problems.within("app_id", |p| p.error("is empty, expected the id of the application, cli_…"));
+        }
+        problems.within("secret", |p| self.secret.check_given("", p));
+        self.http.check(problems);
+    }
+}
+
+struct App {
+    secret: Secret,
+    base: String,
+    config: FeishuAppConfig,
+}
+
+impl App {
+    fn make(
+        config: &FeishuAppConfig,
+        card: ChannelCard,
+        making: &Making<'_>,
+    ) -> Result<Made<App>, BuildFault> {
+        let secret = config.secret.need("secret.", making.env)?;
+        Ok(Made {
+            card: ChannelCard {
+                body_limit: Some(TEXT),
+                duplicate_key: DuplicateKey::Strong { horizon: Span::HOUR },
+                lane_caps: vec![Rate { count: 5, per: Span::from_secs(1) }],
+                account_caps: vec![
+                    Rate { count: 50, per: Span::from_secs(1) },
+                    Rate { count: 1000, per: Span::MINUTE },
+                ],
+                ..card
+            },
+            reach: config.http.clone(),
+            secrets: vec![secret.reveal().to_owned()],
+            provider: App { secret, base: config.http.base(BASE), config: config.clone() },
+        })
+    }
+}
+
+impl Provider for App {
+    fn token(&self) -> Option<Request> {
+        Some(token_request(&self.base, &self.config.app_id, self.secret.reveal()))
+    }
+
+    fn read_token(&self, reply: &Reply) -> Result<Token, Outcome> {
+        let outcome = ANSWERS.judge(reply, said(reply, "code", "msg"));
+        match outcome.class {
+            Accepted => read_token(reply, "tenant_access_token", "expire"),
+            // Whatever else is wrong with it, it is the application or its secret.
+            Transient if reply.is_good() => Err(Outcome { class: Credential, ..outcome }),
+            _ => Err(outcome),
+        }
+    }
+
+    fn request(&self, claim: &Claim, token: &str, _: Instant) -> Result<Request, Outcome> {
+        let who = claim.address.trim();
+        if who.is_empty() {
+            return Err(bad_address("an open_id, union_id, chat_id, mail address or user id"));
+        }
+        let content = card(&Chat::of(claim), claim.priority);
+        match content.to_string().len() {
+            long if long > CARD => Err(too_long(long, CARD)),
+            _ => {
+                let kind = id_kind(who);
+                let body = message(who, "interactive", &content, Some(&claim.key));
+                Ok(api(Method::POST, &self.base, &to(kind), token, &body))
+            }
+        }
+    }
+
+    fn read(&self, _: &Claim, reply: &Reply) -> Outcome {
+        let reset = reply.headers.get("x-ogw-ratelimit-reset").and_then(|v| v.to_str().ok()?.parse().ok());
+        let wait = reply.wait.max(reset.map(|secs: i64| Span::from_secs(secs.clamp(0, 86_400))));
+        let reply = Reply { wait, ..reply.clone() };
+        let mut outcome = ANSWERS.judge(&reply, said(&reply, "code", "msg"));
+        if outcome.class == Accepted {
+            let id = reply.json().and_then(|d| d.pointer("/data/message_id")?.as_str().map(str::to_owned));
+            outcome.provider_id = id;
+        }
+        outcome
+    }
+
+    fn after(&self, claim: &Claim, outcome: &Outcome, token: &str) -> Option<Request> {
+        let how = match self.config.buzz {
+            FeishuBuzz::None => return None,
+            FeishuBuzz::App => "app",
+            FeishuBuzz::Sms => "sms",
+            FeishuBuzz::Phone => "phone",
+        };
+        let to = claim.address.trim();
+        let kind = Some(id_kind(to)).filter(|kind| matches!(*kind, "open_id" | "union_id" | "user_id"))?;
+        let id = outcome.provider_id.as_deref().filter(|_| claim.priority == Class::P0)?;
+        let path = urgent(id, how, kind);
+        Some(api(Method::PATCH, &self.base, &path, token, &json!({ "user_id_list": [to] })))
+    }
+}
+
+/// `apis/channels` 8.
+static ANSWERS: Answers = Answers {
+    name: "code",
+    good: "0",
+    lines: &[
+        line("99991400", Throttled).wait(10),
+        line("230020", Throttled).wait(10),
+        line("11232", Throttled).wait(60),
+        line("11233", Throttled).wait(60),
+        line("99991661", Credential),
+        line("99991663", Credential),
+        line("99991665", Credential),
+        line("10003", Credential),
+        line("10014", Credential),
+        line("99991672", Config),
+        line("230027", Config),
+        line("230002", Config),
+        line("230006", Config),
+        line("232009", Config),
+        line("230018", Config),
+        line("230035", Config),
+        line("230024", Config),
+        line("230052", Config),
+        line("230013", RecipientPermanent),
+        line("230029", RecipientPermanent),
+        line("230053", RecipientPermanent),
+        line("230038", RecipientPermanent),
+        line("230001", RecipientPermanent),
+        line("230034", RecipientPermanent),
+        line("230022", ContentPermanent),
+        line("230028", ContentPermanent),
+        line("230025", ContentPermanent),
+        line("230099", ContentPermanent),
+        line("230031", ContentPermanent),
+        line("230049", Transient).wait(2),
+        line("230023", Transient),
+        line("9499", Throttled).says(&["too many", "frequen", "limit"]).wait(60),
+        line("9499", ContentPermanent),
+    ],
+};
+
+/// What kind of id an address is.
+fn id_kind(address: &str) -> &'static str {
+    match address {
+        a if a.starts_with("ou_") => "open_id",
+        a if a.starts_with("on_") => "union_id",
+        a if a.starts_with("oc_") => "chat_id",
+        a if a.contains('@') => "email",
+        _ => "user_id",
+    }
+}
+
+/// The request for a token.
+pub(super) fn token_request(base: &str, app_id: &str, secret: &str) -> Request {
+    let body = json!({ "app_id": app_id, "app_secret": secret });
+    Request::json(format!("{base}/open-apis/auth/v3/tenant_access_token/internal"), &body)
+}
+
+/// A call of its API.
+pub(super) fn api(method: Method, base: &str, path: &str, token: &str, body: &Value) -> Request {
+    let request = Request::json(format!("{base}{path}"), body);
+    Request { method, ..request }.with("authorization", format!("Bearer {token}"))
+}
+
+/// The path of a message to somebody whose id is of this kind.
+pub(super) fn to(kind: &str) -> String {
+    format!("{MESSAGES}?receive_id_type={kind}")
+}
+
+/// The path of a message that is there already.
+pub(super) fn update(id: &str) -> String {
+    format!("{MESSAGES}/{}", sign::percent(id))
+}
+
+/// The path of a buzz for a message.
+pub(super) fn urgent(id: &str, how: &str, kind: &str) -> String {
+    format!("{}/urgent_{how}?user_id_type={kind}", update(id))
+}
+
+/// A message; its content is a document in a text.
+pub(super) fn message(to: &str, kind: &str, content: &Value, uuid: Option<&str>) -> Value {
+    let mut body = json!({ "receive_id": to, "msg_type": kind, "content": content.to_string() });
+    if let Some(uuid) = uuid {
+        body["uuid"] = json!(uuid.chars().take(50).collect::<String>());
+    }
+    body
+}
+
+/// A card of ours.
+fn card(chat: &Chat<'_>, class: Class) -> Value {
+    let colour = match class {
+        Class::P0 => "red",
+        Class::P1 => "orange",
+        Class::P2 => "blue",
+        Class::P3 => "grey",
+    };
+    let mut elements = vec![json!({ "tag": "div", "text": { "tag": "plain_text", "content": chat.text } })];
+    elements.extend(chat.links.iter().enumerate().map(|(i, link)| {
+        json!({
+            "tag": "button",
+            "text": { "tag": "plain_text", "content": link.label },
+            "type": if i == 0 { "primary" } else { "default" },
+            "behaviors": [{ "type": "open_url", "default_url": link.url }],
+        })
+    }));
+    json!({
+        "schema": "2.0",
+        "config": { "update_multi": true },
+        "header": { "title": { "tag": "plain_text", "content": chat.title }, "template": colour },
+        "body": { "elements": elements },
+    })
+}
