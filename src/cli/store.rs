@@ -262,7 +262,7 @@ pub(super) mod tests {
         let (out, code) = run(&["check", "-c", config]);
         assert_eq!(code, Ok(ExitCode::SUCCESS), "{out}");
         assert!(out.starts_with("desk after-sales: fine, 3 audit records, head "), "{out}");
-        assert!(out.ends_with("data/a.db: fine (schema 3)\n"), "{out}");
+        assert!(out.ends_with("data/a.db: fine (schema 4)\n"), "{out}");
 
         // By the configuration, into its directory; three times, of which two stay.
         for _ in 0..3 {

@@ -22,6 +22,8 @@ use crate::core::clock::{
 use crate::core::duty::{DeskConfig, PersonConfig, Roster, Shifts, TeamConfig};
 use crate::core::model::{ChannelClass, Symbols};
 use crate::core::parcel::lateness::LatenessConfig;
+use crate::core::parcel::learned::LearnedSetup;
+use crate::core::parcel::stall::StallConfig;
 use crate::core::problem::{KeyPath, Problems, Step};
 use crate::core::time::Instant;
 use crate::daemon::intake::WatchConfig;
@@ -63,6 +65,9 @@ pub struct Settings {
     /// When it is told that a parcel will be late (预计超时).
     #[serde(default)]
     pub lateness: LatenessConfig,
+    /// When it is told that a parcel is stalled (自适应停滞).
+    #[serde(default)]
+    pub stall: StallConfig,
     /// The people who can be told (人员).
     #[serde(default)]
     pub people: BTreeMap<String, PersonConfig>,
@@ -131,6 +136,17 @@ pub struct Ready {
     pub roster: Option<Roster>,
     /// Warnings.
     pub report: ConfigReport,
+}
+
+impl Ready {
+    /// What is learned of parcels by.
+    pub fn learned(&self) -> LearnedSetup {
+        LearnedSetup {
+            lateness: self.settings.lateness.clone(),
+            stall: self.settings.stall.clone(),
+            zone: self.shifts.zone().clone(),
+        }
+    }
 }
 
 /// Loads the settings that begin at `main`, with the variables `env` over them, and checks them as of `now`.
@@ -248,6 +264,7 @@ pub fn check_settings(main: &Path, env: &BTreeMap<String, String>, now: Option<I
         shifts = problems.within("desk", |problems| settings.desk.compile(problems));
         problems.within("import", |problems| settings.import.check(problems));
         problems.within("lateness", |problems| settings.lateness.check(problems));
+        problems.within("stall", |problems| settings.stall.check(problems));
         let config = settings.policy(&folders.holidays, problems);
         Policy::compile(&config, &mut Symbols::new(), now, Era::DEFAULT, problems);
         policy = Some(config);

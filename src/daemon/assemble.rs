@@ -86,6 +86,7 @@ pub fn assemble(ready: &Ready, ground: &Ground, revision: u64) -> Result<Assembl
     let blueprint = Blueprint {
         setup,
         policy: ready.policy.clone(),
+        learned: Some(ready.learned()),
         key: ground.key.clone(),
         epoch: ground.epoch,
         expected: settings.watch.expect.iter().map(|(name, every)| (name.as_str().into(), *every)).collect(),

@@ -9,6 +9,7 @@ use crate::core::clock::PolicyConfig;
 use crate::core::engine::Desk;
 use crate::core::ids::InstallationKey;
 use crate::core::model::{Body, Row, Table};
+use crate::core::parcel::learned::LearnedSetup;
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::store::{RowQuery, Store, StoreError};
@@ -23,6 +24,8 @@ pub struct Blueprint {
     pub setup: Setup,
     /// What the clocks go by.
     pub policy: PolicyConfig,
+    /// What is learned of parcels by; `None`: nothing is.
+    pub learned: Option<LearnedSetup>,
     /// The installation's key.
     pub key: InstallationKey,
     /// The boot epoch.
@@ -92,7 +95,10 @@ impl Blueprint {
             Era::DEFAULT,
             &mut problems,
         );
-        let desk = made.ok_or(LoadError::Policy(problems.error_count()))?;
+        let mut desk = made.ok_or(LoadError::Policy(problems.error_count()))?;
+        if let Some(learned) = &self.learned {
+            desk.learn(learned.clone());
+        }
         // The store hands the rows over on a thread of its own; the lock is only ever held there.
         let shared = Arc::new(Mutex::new((desk, Vec::new())));
         let filling = shared.clone();
@@ -138,6 +144,7 @@ impl Blueprint {
             Earlier::GoesBack { .. } | Earlier::Waits => desk.start(now),
         })
         .map_err(|_| LoadError::Died)?;
+        unread.extend(desk.unlearned().map(ToString::to_string));
         Ok(Loaded { desk, rows, unread })
     }
 }

@@ -569,7 +569,11 @@ impl DeskOwner {
             Order::Swap { blueprint, rows, answer } => {
                 let done = guarded(|| {
                     let (setup, policy) = (blueprint.setup.clone(), blueprint.policy.clone());
-                    desk.reload(setup, policy, crate::core::clock::ReloadMode::FromNow, None, now)
+                    let done = desk.reload(setup, policy, crate::core::clock::ReloadMode::FromNow, None, now);
+                    if let (Ok(()), Some(learned)) = (&done, &blueprint.learned) {
+                        desk.learn(learned.clone());
+                    }
+                    done
                 });
                 match done {
                     Ok(Ok(())) => {

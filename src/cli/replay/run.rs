@@ -114,8 +114,9 @@ impl<'w> Run<'w> {
     fn new(ready: &Ready, out: Option<&'w mut dyn Write>) -> anyhow::Result<Run<'w>> {
         let desk = &ready.settings.desk.id;
         let mut problems = Problems::new();
-        let engine = Engine::new(desk, &ready.policy, None, Era::DEFAULT, &mut problems)
+        let mut engine = Engine::new(desk, &ready.policy, None, Era::DEFAULT, &mut problems)
             .ok_or_else(|| anyhow!("the policy is refused: {:?}", problems.into_vec()))?;
+        engine.learn(ready.learned());
         Ok(Run {
             engine,
             desk: desk.as_str().into(),

@@ -303,7 +303,7 @@ impl Alerting {
                 let inbox = id.parse().map_err(|e: crate::core::ids::BadId| e.to_string())?;
                 self.remember(inbox, read(body)?);
             }
-            Table::Meta | Table::Case | Table::Decision | Table::Cursor | Table::Reject => {}
+            Table::Meta | Table::Case | Table::Decision | Table::Learned | Table::Cursor | Table::Reject => {}
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ use crate::core::calendar::Era;
 use crate::core::clock::{PolicyConfig, ReloadMode};
 use crate::core::ids::{Id, InstallationKey};
 use crate::core::model::{Batch, Incident, Merge, Observation, Outcome, Row, Statement, Subject, Table};
+use crate::core::parcel::learned::LearnedSetup;
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 
@@ -52,6 +53,8 @@ pub struct Desk {
     policies_changed: bool,
     /// The clock went back since the last commit.
     turned_back: bool,
+    /// What was learned could not be read back as a whole, and why.
+    unlearned: Option<Refused>,
 }
 
 /// What came of an observation.
@@ -88,7 +91,20 @@ impl Desk {
             cases: BTreeSet::new(),
             policies_changed: true,
             turned_back: false,
+            unlearned: None,
         })
+    }
+
+    /// Learns of parcels from now on, or goes by another setup. Before [`Desk::restore`], so that what was learned comes
+    /// back.
+    pub fn learn(&mut self, setup: LearnedSetup) {
+        self.engine.learn(setup);
+        self.engine.keep_learned();
+    }
+
+    /// Why what was learned could not be read back as a whole, and is learned anew.
+    pub fn unlearned(&self) -> Option<&Refused> {
+        self.unlearned.as_ref()
     }
 
     /// Brings back one row of the store, in the order of [`Table::ALL`]. After the last one: [`Desk::start`].
@@ -110,6 +126,7 @@ impl Desk {
             (Table::Case, _) => {
                 self.engine.restore(&CaseRow::from_bytes(body)?)?;
             }
+            (Table::Learned, _) => self.engine.restore_learned(id, body)?,
             _ => self.alerting.restore(table, id, body).map_err(unreadable)?,
         }
         Ok(())
@@ -151,6 +168,7 @@ impl Desk {
     }
 
     fn begin(&mut self, now: Instant, turned: &Changes) {
+        self.unlearned = self.engine.learned_restored().err();
         self.alerting.start(now);
         self.alerting.settle_in(&self.rules());
         self.apply(turned, now);
@@ -306,6 +324,8 @@ impl Desk {
                 batch.rows.push(row(Table::Case, id, body));
             }
         }
+        let learned = self.engine.learned_rows().into_iter();
+        batch.rows.extend(learned.map(|(id, body)| Row { body, ..row(Table::Learned, id, Vec::new()) }));
         if std::mem::take(&mut self.policies_changed)
             && let Ok(body) = self.engine.save_policies()
         {

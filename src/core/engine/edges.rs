@@ -8,6 +8,9 @@ use crate::core::alerting::{Alerting, Edge, Facts, RuleText, Signal};
 use crate::core::clock::{ClockConfig, Cycle, Flow, PolicyConfig, RingAt, State};
 use crate::core::ids::mask_phone;
 use crate::core::model::{Content, Resolution, Scalar, Subject, Timeline};
+use crate::core::parcel::lateness::Why;
+use crate::core::parcel::learned::{LATE_WHY, STALL_WHY};
+use crate::core::parcel::stall::StallWhy;
 use crate::core::time::Instant;
 
 use super::{CaseKey, CaseView, Changes, Engine, Verdict};
@@ -428,6 +431,7 @@ impl<'c> Teller<'_, 'c> {
                 texts.insert(name.into(), text.chars().take(200).collect());
             }
         }
+        texts.extend(self.whys());
         if let Some(buyer) = self.text("buyer") {
             let first: String = buyer.chars().take(1).collect();
             texts.insert("buyer".into(), format!("{first}**"));
@@ -436,6 +440,26 @@ impl<'c> Teller<'_, 'c> {
             texts.insert("phone".into(), mask_phone(phone));
         }
         texts
+    }
+
+    /// What was learned of its parcel, in words: why it is told to be late or stalled.
+    fn whys(&self) -> impl Iterator<Item = (Arc<str>, String)> {
+        let language = self.alerting.setup().language;
+        let figures = |name| {
+            let name = self.engine.symbols().get(name)?;
+            self.view.timeline().explained(name).map(|(_, text)| text)
+        };
+        let late = figures(LATE_WHY).and_then(Why::read).and_then(|(why, _)| why);
+        let stall = figures(STALL_WHY).and_then(StallWhy::read);
+        let lane = || {
+            let [carrier, from, to] =
+                ["carrier", "from", "to"].map(|name| self.text(name).unwrap_or_default());
+            let way = if from.is_empty() && to.is_empty() { String::new() } else { format!("{from}→{to}") };
+            format!("{carrier} {way}").trim().to_owned()
+        };
+        let late = late.map(|why| (LATE_WHY, why.sentence(language)));
+        let stall = stall.map(|why| (STALL_WHY, why.sentence(&lane(), language)));
+        [late, stall].into_iter().flatten().map(|(name, text)| (name.into(), text))
     }
 
     /// The platform's deadline as it is known now.

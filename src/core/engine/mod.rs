@@ -24,6 +24,9 @@ mod examples;
 mod judge;
 #[cfg(test)]
 mod laws;
+mod learn;
+#[cfg(test)]
+mod learning;
 #[cfg(test)]
 mod letter;
 mod open;
@@ -46,6 +49,7 @@ use smallvec::SmallVec;
 use crate::core::calendar::Era;
 use crate::core::clock::{Cycle, Deriver, History, Policy, PolicyConfig, ReloadMode, State, Want};
 use crate::core::model::{Footing, MergeScratch, Observation, Scalar, Sym, Symbols, Timeline};
+use crate::core::parcel::learned::Learned;
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 
@@ -81,6 +85,8 @@ pub struct Engine {
     last_names: Option<(Sym, Sym)>,
     /// The earliest wake-up of a case that was restored and is to find its next one.
     restored_at: Option<Instant>,
+    /// What is learned of parcels, where that is wanted.
+    learned: Option<Box<Learned>>,
 }
 
 /// Something a person or the daemon wants of the engine.
@@ -178,6 +184,7 @@ impl Engine {
             scratch: MergeScratch::default(),
             last_names: None,
             restored_at: None,
+            learned: None,
         })
     }
 
@@ -217,9 +224,11 @@ impl Engine {
                 return changes;
             }
         };
+        self.learn_before(now, &mut changes);
         let number = self.find_or_insert(source, kind, &observation.id);
         let Some(case) = self.cases.get_mut(number) else { return changes };
         let (first_seen, wake) = (case.timeline.first_seen(), case.wake);
+        let known = self.learned.as_ref().map(|learned| learned.before(kind, &case.timeline));
         changes.merge = case.timeline.merge(observation, now, &mut self.symbols, &mut self.scratch);
         let is_older = case.timeline.first_seen() != first_seen;
         let is_full = case.timeline.is_full();
@@ -231,13 +240,16 @@ impl Engine {
         if is_full {
             changes.merge.dropped += self.make_room(number, now);
         }
+        let said = self.learn_of(number, known.as_ref(), now);
         // What no clock looks at moves no clock.
         let watched = self.scratch.changed().iter().any(|name| self.history.is_watched(kind, *name));
-        if watched || is_older {
+        if watched || is_older || !said.names.is_empty() {
             let changed_from = if is_older { Instant::MIN } else { self.scratch.changed_from() };
+            let changed_from = said.from.map_or(changed_from, |from| from.min(changed_from));
             let until = now - Span::MILLISECOND;
             let is_restored = self.restored_at.is_some_and(|at| at <= wake);
-            let scratch = std::mem::take(&mut self.scratch);
+            let mut scratch = std::mem::take(&mut self.scratch);
+            scratch.also(&said.names);
             let anything = is_older || is_full || is_restored;
             let news = if anything { News::Any } else { News::Of(scratch.changed()) };
             let step = Step { news, now, until, changed_from, reason: RetractionReason::LateEntry };
@@ -257,7 +269,13 @@ impl Engine {
         changes.cases.reserve(due);
         changes.crossings.reserve(due);
         changes.cycles.reserve(due);
-        while let Some((_, number)) = self.timers.first_until(now) {
+        let mut has_looked = false;
+        loop {
+            let timer = self.timers.first_until(now);
+            if self.learn_by(timer.map_or(now, |(at, _)| at), &mut has_looked, &mut changes) {
+                continue;
+            }
+            let Some((_, number)) = timer else { break };
             let first = changes.crossings.len();
             let (mut turns, mut altered) = (0, false);
             let restored = |case: &Case| self.restored_at.is_some_and(|at| at <= case.wake);
@@ -270,9 +288,11 @@ impl Engine {
                     break;
                 }
                 let reason = RetractionReason::LateEntry;
-                let news = if restored { News::Any } else { News::Of(&[]) };
-                let step = Step { news, now: wake, until: wake, changed_from: wake, reason };
-                altered |= self.judge(number, step, &mut changes);
+                let said = self.learn_at(number, wake);
+                let news = if restored { News::Any } else { News::Of(&said.names) };
+                let changed_from = said.from.map_or(wake, |from| from.min(wake));
+                let step = Step { news, now: wake, until: wake, changed_from, reason };
+                altered |= self.judge(number, step, &mut changes) || !said.names.is_empty();
                 turns += 1;
             }
             // A case that was restored is woken only to find its next wake-up: its row is in the store.
@@ -318,7 +338,9 @@ impl Engine {
 
     /// When [`Engine::advance`] has something to do (W1); `None` while nothing is ahead.
     pub fn next_wake(&self) -> Option<Instant> {
-        self.timers.first()
+        // What is still to be gone through since midnight is due at once.
+        let learned = self.learned.as_ref().and_then(|learned| learned.next_wake());
+        [self.timers.first(), learned.map(|at| at.max(self.now))].into_iter().flatten().min()
     }
 
     /// A case by name.

@@ -173,6 +173,10 @@ impl Engine {
                 changes.cases.push(CaseNumber(number));
             }
         }
+        if let Some(learned) = &mut self.learned {
+            // The clocks may look at other things of it now.
+            learned.look_at_all();
+        }
         Ok(())
     }
 

@@ -263,9 +263,12 @@ impl Engine {
         let snapshot = Snapshot::from_bytes(bytes)?;
         let desk = self.desk.clone();
         let now = self.now;
-        *self = Engine::load(&snapshot, self.era)?;
+        let mut engine = Engine::load(&snapshot, self.era)?;
+        engine.learned = self.learned.take();
+        *self = engine;
         self.desk = desk;
         self.now = self.now.max(now);
+        self.name_learned();
         Ok(())
     }
 
@@ -308,6 +311,7 @@ impl Engine {
             scratch: super::MergeScratch::default(),
             last_names: None,
             restored_at: None,
+            learned: None,
         };
         for row in &snapshot.cases {
             engine.restore(row)?;

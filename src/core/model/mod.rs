@@ -21,7 +21,9 @@ pub use notice::{Attempt, Body, Cause, Message, MessageState, Notice, NoticeStat
 pub use observation::{Mark, Observation, Value};
 pub use record::{AuditRecord, Batch, Row, Table};
 pub use symbols::{Sym, Symbols, combine, hash64};
-pub use timeline::{Content, Entry, Footing, Merge, MergeScratch, SavedEntry, Scalar, Stretch, Timeline};
+pub use timeline::{
+    Content, Entry, Expected, Footing, Merge, MergeScratch, SavedEntry, Scalar, Stretch, Timeline,
+};
 
 /// Whether a flag is down: such are not written.
 fn is_no(flag: &bool) -> bool {

@@ -30,6 +30,8 @@ pub enum Table {
     Parked,
     /// Group windows, storms, lanes, breakers: what alerting keeps beside the nouns, as JSON.
     Alerting,
+    /// What was learned of parcels: lanes and gaps (`parcel::learned`, binary).
+    Learned,
     /// How far each source was read. Id: the source.
     Cursor,
     /// Input that could not be read (5.8), bounded by the store.
@@ -40,7 +42,7 @@ pub enum Table {
 
 impl Table {
     /// All of them, in the order in which a desk is loaded.
-    pub const ALL: [Table; 14] = [
+    pub const ALL: [Table; 15] = [
         Table::Meta,
         Table::Case,
         Table::Incident,
@@ -53,6 +55,7 @@ impl Table {
         Table::Decision,
         Table::Parked,
         Table::Alerting,
+        Table::Learned,
         Table::Cursor,
         Table::Reject,
     ];
@@ -71,6 +74,7 @@ impl Table {
             Table::Decision => "decision",
             Table::Parked => "parked",
             Table::Alerting => "alerting",
+            Table::Learned => "learned",
             Table::Cursor => "cursor",
             Table::Reject => "reject",
             Table::Meta => "meta",

@@ -4,6 +4,7 @@
 //! instant, and its texts (id, references, text values) in one block. There is room for so many entries in a case;
 //! `room.rs` says what goes when it is full.
 
+mod own;
 mod room;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::model::{Mark, Observation, Sym, Symbols, Value};
 use crate::core::time::{Instant, Span};
 
+pub use own::Expected;
 pub use room::{Footing, Stretch};
 
 /// What one case did so far, as far as we know.
@@ -168,6 +170,11 @@ impl MergeScratch {
         self.changed_from
     }
 
+    /// Notes that entries of these names were changed beside it.
+    pub fn also(&mut self, names: &[Sym]) {
+        self.changed.extend_from_slice(names);
+    }
+
     /// Notes that an entry is another one from `at` on. Deadlines hold from the start of the case once they are known.
     fn note(&mut self, name: Sym, tag: Tag, at: Instant) {
         self.changed.push(name);
@@ -272,6 +279,8 @@ impl Timeline {
     pub fn content(&self, entry: &Entry) -> Content<'_> {
         match entry.tag {
             Tag::Mark | Tag::Excuse | Tag::Dropped => Content::Mark,
+            // Since then there is none: nothing that a clock would go by.
+            Tag::Deadline if entry.value == own::NEVER => Content::Mark,
             Tag::Deadline => Content::Deadline(Instant::from_millis(entry.value as i64)),
             Tag::Bool => Content::Attribute(Scalar::Bool(entry.value != 0)),
             Tag::Int => Content::Attribute(Scalar::Int(entry.value as i64)),

@@ -2,6 +2,7 @@
 
 pub mod fold;
 pub mod lateness;
+pub mod learned;
 pub mod lexicon;
 mod milestone;
 mod route;

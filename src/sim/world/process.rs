@@ -18,6 +18,7 @@ impl World {
         Blueprint {
             setup: (*self.setup).clone(),
             policy: self.land.policy.clone(),
+            learned: None,
             key: InstallationKey::new(KEY),
             epoch: self.boot,
             renderer: Arc::new(Blunt),

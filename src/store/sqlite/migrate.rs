@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_begin.sql"),
     include_str!("migrations/0002_nearby.sql"),
     include_str!("migrations/0003_bodies.sql"),
+    include_str!("migrations/0004_learned.sql"),
 ];
 
 /// The newest schema that this program knows.

@@ -4,6 +4,7 @@ mod changed;
 mod clock;
 mod escalation;
 mod laws;
+mod learned;
 mod people;
 mod restart;
 mod shifts;

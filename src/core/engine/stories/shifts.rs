@@ -64,6 +64,7 @@ fn plan_at_ten(plan: &Plan) -> super::world::World {
         policy: plan.policy.clone(),
         channels: plan.channels.clone(),
         revision: plan.revision,
+        learns: false,
     };
     copy.at("10:00")
 }

@@ -19,6 +19,9 @@ use crate::core::model::{
     Observation, Outcome, OutcomeClass, PersonId, Purpose, ReceiptPath, ReplyPath, Statement, StatementKind,
     Table, Value,
 };
+use crate::core::parcel::lateness::LatenessConfig;
+use crate::core::parcel::learned::LearnedSetup;
+use crate::core::parcel::stall::StallConfig;
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 
@@ -43,6 +46,8 @@ pub(super) struct Plan {
     pub(super) policy: PolicyConfig,
     pub(super) channels: Vec<(&'static str, ChannelClass)>,
     pub(super) revision: u64,
+    /// Whether it learns of parcels.
+    pub(super) learns: bool,
 }
 
 pub(super) struct World {
@@ -175,6 +180,7 @@ impl Default for Plan {
                 ("mail", ChannelClass::Email),
             ],
             revision: 1,
+            learns: false,
         }
     }
 }
@@ -247,7 +253,12 @@ fn new_desk(plan: &Plan, now: Instant) -> Desk {
     let mut problems = Problems::new();
     let key = InstallationKey::new([7; 32]);
     let desk = Desk::new(plan.setup(), &plan.policy, key, 1, Some(now), Era::DEFAULT, &mut problems);
-    desk.unwrap_or_else(|| panic!("{:?}", problems.into_vec()))
+    let mut desk = desk.unwrap_or_else(|| panic!("{:?}", problems.into_vec()));
+    if plan.learns {
+        let (lateness, stall) = (LatenessConfig::default(), StallConfig::default());
+        desk.learn(LearnedSetup { lateness, stall, zone: plan.setup().zone });
+    }
+    desk
 }
 
 fn card(name: &str, class: ChannelClass) -> ChannelCard {

@@ -147,6 +147,7 @@ impl Learned<'_> {
         for at in line {
             self.lanes[at].age_to(day.number());
             self.lanes[at].add(&brought);
+            self.lanes[at].kept.dirty = true;
         }
         self.lanes[0].add_lately(brought.seen, brought.expected * surge);
         if region != 0 {

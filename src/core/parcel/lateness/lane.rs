@@ -33,12 +33,48 @@ pub(super) struct Lane {
     lately: [f32; 2],
     /// When the open parcels began, in minutes since the epoch, in order.
     pub open: Vec<u32>,
+    /// Where it is kept.
+    #[serde(skip)]
+    pub kept: Kept,
+}
+
+/// How a lane stands with the rows that it is kept in: two places, written by turns, so that one of them always holds
+/// what all lanes were together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kept {
+    /// Which of the two holds it as of the last day that is kept whole.
+    pub second: bool,
+    /// It has changed since it was written.
+    pub dirty: bool,
+    /// It was written since that day.
+    pub written: bool,
+}
+
+impl PartialEq for Kept {
+    /// Where a lane is kept makes no other lane of it.
+    fn eq(&self, _: &Kept) -> bool {
+        true
+    }
 }
 
 impl Lane {
     pub fn new(key: u64, parent: u32, day: i32) -> Lane {
         let (delivered, waited) = ([0.0; STEPS], [0.0; STEPS]);
-        Lane { key, parent, day, delivered, waited, lately: [0.0; 2], open: Vec::new() }
+        Lane {
+            key,
+            parent,
+            day,
+            delivered,
+            waited,
+            lately: [0.0; 2],
+            open: Vec::new(),
+            kept: Kept::default(),
+        }
+    }
+
+    /// The lane as it stands with other rows.
+    pub fn keeping(self, kept: Kept) -> Lane {
+        Lane { kept, ..self }
     }
 
     /// Deliveries per weighed hour in each step, drawn towards those of `above`.

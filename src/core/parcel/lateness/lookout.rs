@@ -128,30 +128,14 @@ impl Lookout {
             // The very first event sets the day.
             self.model.advance(&self.zone, now);
         }
-        if way(before) != way(after) {
-            if let Some((route, began)) = way(before).filter(|_| end(before).is_none()) {
-                // As if it had not begun: the waiting so far belongs to somebody else.
-                self.model.left(route, began, began);
-            }
-            if let Some((route, began)) = way(after) {
-                self.model.began(route, began);
-            }
-        }
-        let is_new = way(before) != way(after) || end(before).is_none();
-        if let Some((route, began)) = way(after).filter(|_| is_new) {
-            match (after.delivered, after.left) {
-                (Some(at), _) => self.model.delivered(route, began, at),
-                (None, Some(at)) => self.model.left(route, began, at),
-                (None, None) => {}
-            }
-        }
+        self.model.changed(before, after);
         let told = self.open.remove(&parcel).map_or(0, |open| open.told);
         // A new promise is told of again.
         self.open(parcel, after, if before.promise == after.promise { told } else { 0 }, now);
     }
 
     fn open(&mut self, parcel: u32, facts: &Facts, told: u32, now: Instant) {
-        if let (Some((route, began)), Some(promise), None) = (way(facts), facts.promise, end(facts))
+        if let Some((route, began, promise)) = facts.open()
             && promise > now
         {
             self.open.insert(parcel, Open { route, began, promise, told });
@@ -234,6 +218,37 @@ impl Lookout {
                 self.queue.insert((alarm.at, parcel, number));
             }
         }
+    }
+}
+
+impl Lateness {
+    /// Learns what became known of one parcel.
+    pub fn changed(&mut self, before: &Facts, after: &Facts) {
+        if way(before) != way(after) {
+            if let Some((route, began)) = way(before).filter(|_| end(before).is_none()) {
+                // As if it had not begun: the waiting so far belongs to somebody else.
+                self.left(route, began, began);
+            }
+            if let Some((route, began)) = way(after) {
+                self.began(route, began);
+            }
+        }
+        let is_new = way(before) != way(after) || end(before).is_none();
+        if let Some((route, began)) = way(after).filter(|_| is_new) {
+            match (after.delivered, after.left) {
+                (Some(at), _) => self.delivered(route, began, at),
+                (None, Some(at)) => self.left(route, began, at),
+                (None, None) => {}
+            }
+        }
+    }
+}
+
+impl Facts {
+    /// Which way it goes since when, and when it is promised; none where it has arrived, or is not to be expected.
+    pub fn open(&self) -> Option<(Route, Instant, Instant)> {
+        let (route, began) = way(self).filter(|_| end(self).is_none())?;
+        Some((route, began, self.promise?))
     }
 }
 

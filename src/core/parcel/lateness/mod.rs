@@ -24,6 +24,7 @@ mod lookout;
 mod model;
 mod notice;
 mod rhythm;
+mod rows;
 mod why;
 
 #[cfg(test)]
@@ -35,4 +36,5 @@ pub use lane::LANES;
 pub use lookout::{Facts, Lookout, RULES, Rule, Told};
 pub use model::{Lateness, Unsound};
 pub use notice::{Alarm, Notice, Reason};
+pub use rows::{Found, Journal, LearnedRow};
 pub use why::Why;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::day::{Day, Learned, Seen, What};
 use super::forecast::Forecast;
-use super::lane::{LANES, Lane};
+use super::lane::{Kept, LANES, Lane};
 use super::rhythm::Rhythm;
 use crate::core::parcel::Route;
 use crate::core::time::{Instant, Span};
@@ -26,16 +26,16 @@ const PLACES: usize = LANES + LANES / 4;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Lateness {
     /// The day that is not over; none before the first event.
-    day: Option<Day>,
-    rhythm: Rhythm,
+    pub(super) day: Option<Day>,
+    pub(super) rhythm: Rhythm,
     /// All of them first, then carriers, regions and lanes as they were met.
-    lanes: Vec<Lane>,
+    pub(super) lanes: Vec<Lane>,
     /// The places that are free again.
-    vacant: Vec<u32>,
+    pub(super) vacant: Vec<u32>,
     /// For how many days nothing came.
-    silent_days: u16,
+    pub(super) silent_days: u16,
     /// What came since midnight, as it came.
-    seen: Vec<Seen>,
+    pub(super) seen: Vec<Seen>,
     /// Where the lanes are, by their keys.
     #[serde(skip)]
     places: BTreeMap<u64, u32>,
@@ -125,6 +125,11 @@ impl Lateness {
         Some(Forecast::new(&self.rhythm, day, rates, surge, parcels))
     }
 
+    /// The midnight since which this model holds; none before the first event.
+    pub fn holds_since(&self) -> Option<Instant> {
+        self.day.map(|day| instant(day.from))
+    }
+
     /// How many lanes, regions and carriers are told apart.
     pub fn lane_count(&self) -> usize {
         self.places.len()
@@ -160,7 +165,8 @@ impl Lateness {
             let lane = Lane::new(key, parent, day);
             let place = match self.vacant.pop() {
                 Some(place) => {
-                    self.lanes[place as usize] = lane;
+                    let kept = self.lanes[place as usize].kept;
+                    self.lanes[place as usize] = lane.keeping(kept);
                     place
                 }
                 None => {
@@ -180,27 +186,31 @@ impl Lateness {
         let is_unused = |place: u32, lane: &Lane| {
             !above.contains(&place) && lane.open.is_empty() && day - lane.day > UNUSED_DAYS
         };
-        let lanes = &self.lanes;
+        let lanes = &mut self.lanes;
         let vacant = &mut self.vacant;
         self.places.retain(|_, place| {
-            let is_kept = !is_unused(*place, &lanes[*place as usize]);
+            let lane = &mut lanes[*place as usize];
+            let is_kept = !is_unused(*place, lane);
             if !is_kept {
+                *lane = Lane::new(0, 0, day).keeping(Kept { dirty: true, ..lane.kept });
                 vacant.push(*place);
             }
             is_kept
         });
+        // In an order that does not depend on how they became free: what is kept of them is that they are.
+        vacant.sort_unstable();
     }
 }
 
 /// A model as it was stored, before it is looked at.
 #[derive(Deserialize)]
-struct Stored {
-    day: Option<Day>,
-    rhythm: Rhythm,
-    lanes: Vec<Lane>,
-    vacant: Vec<u32>,
-    silent_days: u16,
-    seen: Vec<Seen>,
+pub(super) struct Stored {
+    pub day: Option<Day>,
+    pub rhythm: Rhythm,
+    pub lanes: Vec<Lane>,
+    pub vacant: Vec<u32>,
+    pub silent_days: u16,
+    pub seen: Vec<Seen>,
 }
 
 impl TryFrom<Stored> for Lateness {

@@ -40,6 +40,29 @@ impl Why {
         }
     }
 
+    /// The figures as they are kept in a case, with the promise that they are about; [`Why::read`] reads it.
+    pub fn written(why: Option<&Why>, promise: Instant) -> String {
+        let promise = promise.as_millis();
+        let Some(why) = why else { return format!("{promise}") };
+        let Why { late_percent, day, promised_day, nine_of_ten_by, pace_percent, parcels } = why;
+        let nine = nine_of_ten_by.unwrap_or_default();
+        format!("{promise} {late_percent} {day} {promised_day} {nine} {pace_percent} {parcels}")
+    }
+
+    /// The figures, where there were any, and the promise that they are about; none of a text that is neither.
+    pub fn read(text: &str) -> Option<(Option<Why>, Instant)> {
+        let mut words = text.split(' ');
+        let promise = Instant::from_millis(words.next()?.parse().ok()?);
+        let Some(late) = words.next() else { return Some((None, promise)) };
+        let late_percent = late.parse().ok()?;
+        let mut day = || words.next()?.parse::<u16>().ok();
+        let (day, promised_day, nine, pace_percent) = (day()?, day()?, day()?, day()?);
+        let parcels = words.next()?.parse().ok()?;
+        let nine_of_ten_by = (nine > 0).then_some(nine);
+        let why = Why { late_percent, day, promised_day, nine_of_ten_by, pace_percent, parcels };
+        words.next().is_none().then_some((Some(why), promise))
+    }
+
     /// The sentence for people.
     pub fn sentence(&self, language: Language) -> String {
         let Why { late_percent, day, promised_day, pace_percent, .. } = self;
@@ -80,6 +103,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn another_text_is_no_figures() {
+        for text in
+            ["", "soon", "1 2", "1 2 3 4 5 6", "1 2 3 4 5 6 7 8", "1 300 3 4 5 6 7", "99999999999999999999"]
+        {
+            assert_eq!(Why::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn it_says_what_the_desk_needs() {
         let why = Why {
             late_percent: 71,
@@ -112,6 +144,9 @@ mod tests {
             ),
         ] {
             assert_eq!(why.sentence(language), want);
+            let promise = Instant::from_secs(1_772_416_800);
+            assert_eq!(Why::read(&Why::written(Some(&why), promise)), Some((Some(why), promise)));
+            assert_eq!(Why::read(&Why::written(None, promise)), Some((None, promise)));
         }
     }
 }

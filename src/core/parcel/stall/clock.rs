@@ -1,10 +1,12 @@
 //! The gaps of all carriers, and when a silence has lasted too long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::counts::{Counts, Hazard, root, threshold};
+use super::rows::Place;
 use crate::core::parcel::{Milestone, Route};
 use crate::core::time::{Instant, Span};
 
@@ -19,7 +21,7 @@ const SURGE_HALF_LIFE: f64 = 24.0 * 60.0;
 const SURGE_ENOUGH: f32 = 30.0;
 
 /// Between which scans a gap lies (`logistics` 7.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Declared, until the carrier has it (S0).
@@ -37,6 +39,28 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// All of them.
+    pub const ALL: [Stage; 6] = [
+        Stage::Registered,
+        Stage::PickedUp,
+        Stage::InTransit,
+        Stage::AtDestination,
+        Stage::OutForDelivery,
+        Stage::Returning,
+    ];
+
+    /// Its word, that of its milestone.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stage::Registered => "registered",
+            Stage::PickedUp => "picked_up",
+            Stage::InTransit => "in_transit",
+            Stage::AtDestination => "at_destination",
+            Stage::OutForDelivery => "out_for_delivery",
+            Stage::Returning => "returning",
+        }
+    }
+
     /// The stage that a parcel at `milestone` is in; none where silence means nothing.
     pub fn of(milestone: Milestone) -> Option<Stage> {
         match milestone {
@@ -83,13 +107,16 @@ pub struct Stall {
 /// What has been learned of gaps; kept as it is serialised.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GapClock {
-    counts: BTreeMap<(Stage, u64), Counts>,
-    surges: BTreeMap<(Stage, u64), Surge>,
+    pub(super) counts: BTreeMap<(Stage, u64), Counts>,
+    pub(super) surges: BTreeMap<(Stage, u64), Surge>,
+    /// What has changed since its rows were asked for.
+    #[serde(skip)]
+    pub(super) dirty: BTreeSet<Place>,
 }
 
 /// How much longer than usual the latest gaps of a carrier and stage were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Surge {
+pub(super) struct Surge {
     weight: f32,
     sum: f32,
     as_of: i64,
@@ -108,11 +135,13 @@ impl GapClock {
         if self.surges.len() < KEYS || self.surges.contains_key(&carrier) {
             let longer = (hours / usual).ln().clamp(-1.2, 1.2) as f32;
             self.surges.entry(carrier).or_default().add(longer, weight, now);
+            self.dirty.insert(Place { is_surge: true, key: carrier });
         }
         let factor = self.surge(gap, now);
         for key in self.keys_to_count(gap) {
             let counts = self.counts.entry((gap.stage, key)).or_insert_with(|| Counts::new(now));
             counts.ended(hours / factor, weight, now);
+            self.dirty.insert(Place { is_surge: false, key: (gap.stage, key) });
         }
     }
 
@@ -123,6 +152,7 @@ impl GapClock {
         for key in self.keys_to_count(gap) {
             let counts = self.counts.entry((gap.stage, key)).or_insert_with(|| Counts::new(now));
             counts.cut_off(hours(lasted) / factor, now);
+            self.dirty.insert(Place { is_surge: false, key: (gap.stage, key) });
         }
     }
 
@@ -190,6 +220,11 @@ impl Surge {
             return 1.0;
         }
         f64::from(self.sum / self.weight).exp().clamp(1.0, 3.0)
+    }
+
+    /// Whether every figure in it is one that could have been counted.
+    pub(super) fn is_sound(&self) -> bool {
+        self.weight.is_finite() && self.weight >= 0.0 && self.sum.is_finite()
     }
 
     fn kept(&self, now: i64) -> f32 {
@@ -291,9 +326,30 @@ mod tests {
     fn what_is_stored_comes_back() {
         let mut clock = GapClock::default();
         clock.ended(&gap(Stage::AtDestination, "浙江", "湖南"), hour(7), 0.25, at(1.0));
-        let stored = postcard::to_allocvec(&clock).unwrap();
-        let back: GapClock = postcard::from_bytes(&stored).unwrap();
+        clock.cut_off(&gap(Stage::Returning, "", ""), hour(9), at(1.0));
+        let (mut rows, mut back) = (Vec::new(), GapClock::default());
+        clock.rows(&mut rows);
+        assert_eq!(rows.len(), 7, "three keys each, and how much longer the one was than usual");
+        for (id, body) in &rows {
+            assert!(GapClock::is_row(id));
+            back.take(id, body.as_deref().unwrap()).unwrap();
+        }
         assert_eq!(back, clock);
         assert!(back.is_sound());
+        let (id, body) = rows.swap_remove(0);
+        rows.clear();
+        clock.rows(&mut rows);
+        assert!(rows.is_empty(), "nothing has changed since");
+        for (id, body, want) in [
+            (id.as_str(), &b""[..], "learned anew"),
+            (&id, &[9, 0, 0], "layout 9"),
+            (&id, &body.unwrap()[..4], "learned anew"),
+            ("gap/nowhere/00", &[], "no such row"),
+            ("gap/in_transit/xyz", &[], "no such row"),
+        ] {
+            let told = back.take(id, body).unwrap_err();
+            assert!(told.contains(want), "{id}: {told}");
+        }
+        assert_eq!(back, clock);
     }
 }

@@ -19,9 +19,9 @@ pub type Hazard = [f64; BINS];
 /// Gaps of one key: [`BINS`] counts of those that ended by a scan, and as many of those that were cut off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
-    counts: Box<[f32]>,
+    pub(super) counts: Box<[f32]>,
     /// The minute, since the epoch, as of which they stand.
-    as_of: i64,
+    pub(super) as_of: i64,
 }
 
 impl Counts {

@@ -5,6 +5,13 @@
 //! is that limit. When everything of a carrier slows down, thresholds stretch with it.
 
 mod clock;
+mod closures;
+mod config;
 mod counts;
+mod rows;
+mod why;
 
 pub use clock::{Gap, GapClock, KEYS, Stage, Stall};
+pub use closures::Closures;
+pub use config::{ClosedConfig, StallConfig};
+pub use why::StallWhy;
