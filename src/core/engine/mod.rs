@@ -27,6 +27,8 @@ mod laws;
 #[cfg(test)]
 mod letter;
 mod open;
+#[cfg(test)]
+mod parcels;
 mod reload;
 #[cfg(test)]
 mod rings;

@@ -4,6 +4,7 @@ mod changed;
 mod clock;
 mod escalation;
 mod laws;
+mod parcels;
 mod people;
 mod restart;
 mod shifts;
