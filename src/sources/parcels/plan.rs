@@ -551,7 +551,8 @@ impl Planner {
             let Due::At(at) = due(number, &kept.standing, &calls(kept), &self.settings.rules) else {
                 return false;
             };
-            let base = kept.heard.or(kept.asked).unwrap_or(kept.since);
+            // What was never asked for waits for its turn.
+            let Some(base) = kept.heard.or(kept.asked) else { return false };
             now.since(at) > at.since(base).max(self.settings.rules.floor.times(2))
         };
         let step = |(number, parcel): (&Arc<Number>, &Parcel)| {

@@ -218,7 +218,7 @@ impl Trace {
                 id: link.id.clone().into(),
                 marks,
                 attributes: vec![("tracked".into(), Value::Bool(true))],
-                ..whose.observation(whose.since)
+                ..whose.observation(newest)
             });
         }
         observations
@@ -245,7 +245,7 @@ impl Trace {
             ("signed_early", way.early),
             ("detour", way.detour),
             ("tz_suspect", (parcel.counts.other_zone > 0).then_some(newest)),
-            ("old_trace", (parcel.counts.earlier > 0).then_some(way.first.unwrap_or(newest))),
+            ("old_trace", self.begins_before(whose.shipped).then_some(whose.since)),
             ("refunded", whose.links.iter().filter(|l| !l.returning).find_map(|link| link.refunded)),
         ] {
             words.extend(at.map(|at| Word::new(name, Value::Bool(true), at)));
@@ -275,10 +275,25 @@ impl Trace {
         if let Some(number) = &parcel.forward_no {
             words.push(Word::new("forward_no", Value::Text(number.to_string().into()), newest));
         }
+        // Nothing is said of the time before the case began: what is said first holds from there (T6).
+        for word in &mut words {
+            word.at = word.at.max(whose.since);
+        }
         words
+    }
+
+    /// Whether a scan is older than the shipping by more than a late upload explains (R25).
+    fn begins_before(&self, shipped: Option<Instant>) -> bool {
+        let old = |shipped: Instant| {
+            let mut plausible = self.scans.iter().filter(|scan| scan.at.is_plausible());
+            plausible.any(|scan| scan.at < shipped - EARLIER_LIFE)
+        };
+        shipped.is_some_and(old)
     }
 }
 
+/// A scan so long before the parcel was shipped is of an earlier life of the number (`logistics` 5, F11).
+const EARLIER_LIFE: Span = Span::from_minutes(48 * 60);
 /// What makes a parcel wait without anybody's fault excuses it for so long (`logistics` 6.1).
 pub const WAITS: Span = Span::from_minutes(48 * 60);
 

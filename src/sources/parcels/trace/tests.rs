@@ -179,6 +179,8 @@ fn the_way_is_told_in_words() {
         ("two days later", with(&[weather(-30 * hour)]), "waits", None),
         ("and on its way again", with(&[weather(6 * hour), scan(7 * hour, M::InTransit)]), "waits", None),
         ("read in another zone", with(&[scan(56 * hour, M::InTransit)]), "tz_suspect", Some(5 * hour)),
+        ("begins days before it was shipped", with(&[scan(-49 * hour, M::PickedUp)]), "old_trace", Some(0)),
+        ("shipped after it was picked up", with(&[scan(-20 * hour, M::PickedUp)]), "old_trace", None),
         (
             "goes on after the signature",
             with(&[scan(8 * hour, M::Delivered), scan(12 * hour, M::InTransit)]),
@@ -189,8 +191,14 @@ fn the_way_is_told_in_words() {
         let trace = of(scans);
         let is = trace.fold(known(48 * hour));
         let (links, number) = ([link("order", false)], number());
-        let whose =
-            Whose { source: "k", shop: None, number: &number, links: &links, since: at(0), shipped: None };
+        let whose = Whose {
+            source: "k",
+            shop: None,
+            number: &number,
+            links: &links,
+            since: at(0),
+            shipped: Some(at(0)),
+        };
         let words = trace.words(whose, &is, at(48 * hour));
         assert_eq!(words.iter().find(|w| w.name == word).map(|w| w.at), want.map(at), "{name}");
     }
