@@ -131,7 +131,7 @@ fn the_way_is_told_in_words() {
     let hour = 60;
     let at_place =
         |minutes: i64, milestone, place: &str| Scan { place: Some(place.into()), ..scan(minutes, milestone) };
-    let way = vec![at_place(0, M::PickedUp, "浙江,杭州市"), at_place(5 * hour, M::InTransit, "江苏,南京市")];
+    let way = [at_place(0, M::PickedUp, "浙江,杭州市"), at_place(5 * hour, M::InTransit, "江苏,南京市")];
     let with = |more: &[Scan]| way.iter().chain(more).cloned().collect::<Vec<_>>();
     let weather = |minutes| Scan { exception: Some(Exception::ForceMajeure), ..scan(minutes, M::InTransit) };
     for (name, scans, word, want) in [
