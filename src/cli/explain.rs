@@ -88,12 +88,12 @@ pub fn main(args: &ExplainArgs, out: &mut impl Write, err: &mut impl Write) -> a
     let (histories, case) = args.inputs()?;
     let ready = settings(&args.config, err)?;
     if let Some(wanted) = &args.clock
-        && !ready.settings.clock.iter().any(|c| c.name == *wanted)
+        && !ready.policy.rules().iter().any(|rule| rule.clock.name == *wanted)
     {
-        let mut names: Vec<&str> = Vec::new();
-        for clock in &ready.settings.clock {
-            if !names.contains(&clock.name.as_str()) {
-                names.push(&clock.name);
+        let mut names: Vec<String> = Vec::new();
+        for rule in ready.policy.rules() {
+            if !names.contains(&rule.clock.name) {
+                names.push(rule.clock.name);
             }
         }
         bail!("there is no clock `{wanted}`, expected one of: {}", names.join(", "));
@@ -276,7 +276,8 @@ impl Explanation<'_> {
 
     fn cycle(&mut self, view: &CaseView<'_>, cycle: &Cycle<'_>, name: &str) -> std::fmt::Result {
         let end = self.done.end;
-        let title = self.ready.settings.clock.iter().find(|c| c.name == name).and_then(|c| c.title.clone());
+        let rules = self.ready.policy.rules();
+        let title = rules.into_iter().find(|rule| rule.clock.name == name).and_then(|rule| rule.clock.title);
         let title = title.map(|t| format!(" {t}")).unwrap_or_default();
         let state = self.state(cycle.state);
         writeln!(self.text, "\n{name}{title}: {state}")?;

@@ -9,6 +9,7 @@ static FILES: &[(&str, &str)] = &[
     ("calendars/cn_holidays.toml", include_str!("../../config/calendars/cn_holidays.toml")),
     ("calendars/desks.toml", include_str!("../../config/calendars/desks.toml")),
     ("policies/handbook.toml", include_str!("../../config/policies/handbook.toml")),
+    ("policies/parcels.toml", include_str!("../../config/policies/parcels.toml")),
     ("parcels/lexicon.toml", include_str!("../../config/parcels/lexicon.toml")),
     ("parcels/vendors/17track.toml", include_str!("../../config/parcels/vendors/17track.toml")),
     ("parcels/vendors/aftership.toml", include_str!("../../config/parcels/vendors/aftership.toml")),

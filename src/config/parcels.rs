@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use crate::config::loaded::load;
 use crate::config::report::ConfigReport;
@@ -42,6 +43,24 @@ pub fn lexicon(main: &Path) -> Result<Lexicon, ConfigReport> {
     loaded.check(|config, problems| lexicon = Lexicon::compile(config, problems));
     let (_, report) = loaded.finish()?;
     lexicon.ok_or(report)
+}
+
+/// The same, made ready once for all where it is the one inside the program.
+///
+/// # Errors
+/// Every problem, with file, line and key.
+pub fn shared(main: &Path) -> Result<Arc<Lexicon>, ConfigReport> {
+    static BUILTIN: OnceLock<Arc<Lexicon>> = OnceLock::new();
+    if main != Path::new(LEXICON) {
+        return lexicon(main).map(Arc::new);
+    }
+    match BUILTIN.get() {
+        Some(known) => Ok(known.clone()),
+        None => {
+            let made = Arc::new(lexicon(main)?);
+            Ok(BUILTIN.get_or_init(|| made).clone())
+        }
+    }
 }
 
 /// The table of a vendor that begins at the file `main`, such as `builtin:parcels/vendors/kuaidi100.toml`.

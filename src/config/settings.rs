@@ -17,7 +17,7 @@ use crate::console::ServerConfig;
 use crate::core::alerting::AlertingConfig;
 use crate::core::calendar::{CalendarConfig, CoversConfig, Era, HolidayConfig, HolidaySetConfig};
 use crate::core::clock::{
-    AttributeType, ClockConfig, KindConfig, MarksConfig, OverlayConfig, Policy, PolicyConfig,
+    AttributeType, ClockConfig, KindConfig, MarksConfig, OverlayConfig, Policy, PolicyConfig, RuleConfig,
 };
 use crate::core::duty::{DeskConfig, PersonConfig, Roster, Shifts, TeamConfig};
 use crate::core::model::{ChannelClass, Symbols};
@@ -56,6 +56,9 @@ pub struct Settings {
     /// The promises (时效承诺).
     #[serde(default)]
     pub clock: Vec<ClockConfig>,
+    /// What is wrong while attributes of a case say so, such as a scan that says lost (异常条件).
+    #[serde(default)]
+    pub condition: Vec<RuleConfig>,
     /// What changes a promise for some cases, such as VIP.
     #[serde(default)]
     pub overlay: Vec<OverlayConfig>,
@@ -350,6 +353,7 @@ impl Settings {
             marks: self.marks.clone(),
             kinds: self.kinds.clone(),
             clock: self.clock.clone(),
+            condition: self.condition.clone(),
             overlay: self.overlay.clone(),
         }
     }

@@ -592,3 +592,43 @@ fn the_files_inside_the_program_load_without_a_complaint() {
         assert!(ways == 1 || (clock.get("target").is_some() && clock.get("deadline").is_some()), "{clock}");
     }
 }
+
+/// The rules of parcels come before the handbook, whose promises they sharpen; together they are one policy.
+#[test]
+fn the_rules_of_parcels_go_before_the_handbook() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let main = folder.path().join("main.toml");
+    let text = "include = [\"builtin:policies/parcels.toml\", \"builtin:shiftbell.toml\"]\n";
+    std::fs::write(&main, text).expect("a file");
+    let ready = crate::config::load_settings(&main, &BTreeMap::new(), None).expect("settings");
+    assert_eq!(ready.report.to_string(), "");
+    let rules = ready.policy.rules();
+    let first = |name: &str| rules.iter().find(|rule| rule.clock.name == name).map(|rule| &rule.clock);
+    assert!(first("pick_up").is_some_and(|clock| clock.cancel_when.is_some()));
+    assert!(first("r14_lost").is_some_and(|clock| clock.start_when.is_some()));
+    assert!(first("vip_call").is_some(), "and the rest of the handbook");
+    assert_eq!(ready.settings.alerting.of_family("parcel.lost").storm.map(|rate| rate.count), Some(8));
+    assert!(ready.settings.alerting.family.contains_key("ticket"), "of the other file");
+}
+
+#[test]
+fn what_a_condition_gets_wrong_is_told_with_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let main = folder.path().join("main.toml");
+    let text = "include = [\"builtin:policies/parcels.toml\", \"builtin:shiftbell.toml\"]\n\
+        [[condition]]\nname = \"a\"\non = \"parcel\"\nwhen = { exceptoin = \"lost\" }\n\
+        [[condition]]\nname = \"b\"\non = \"parcel\"\nwhen = { attempts = { ge = \"two\" } }\nafter = \"soon\"\n\
+        [[condition]]\nname = \"ship\"\non = \"order\"\nwhen = { vip = true }\n";
+    std::fs::write(&main, text).expect("a file");
+    let report =
+        crate::config::load_settings(&main, &BTreeMap::new(), None).expect_err("mistakes").to_string();
+    let report = report.replace(&format!("{}/", folder.path().display()), "");
+    for line in [
+        "main.toml:5:10: condition[0].when.exceptoin: is no attribute",
+        "condition[1].when.attempts.ge: expected one number",
+        "condition[1].after: found `soon`",
+        "condition[2].name: found `ship`, which is that of clock[",
+    ] {
+        assert!(report.contains(line), "{line}\n{report}");
+    }
+}

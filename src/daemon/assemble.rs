@@ -80,7 +80,7 @@ pub fn assemble(ready: &Ready, ground: &Ground, revision: u64) -> Result<Assembl
         config: Arc::new(alerting),
         roster: Arc::new(Roster { revision, ..roster }),
         channels: channels.iter().map(|(name, channel)| (name.clone(), channel.card().clone())).collect(),
-        rules: RuleText::of(&ready.settings.clock),
+        rules: RuleText::of(&ready.policy),
         revision,
     };
     let blueprint = Blueprint {

@@ -20,6 +20,7 @@ use crate::core::alerting::Edge;
 use crate::core::engine::Shipments;
 use crate::core::ids::InstallationKey;
 use crate::core::model::{Observation, Row, Table};
+use crate::core::parcel::fold::Counts;
 use crate::core::time::{Instant, Span};
 use crate::daemon::hand_over::{Gone, hand_over};
 use crate::daemon::handle::Noticed;
@@ -378,9 +379,13 @@ impl Account {
             let unknown = step.unknown;
             warn!(source = %self.name, unknown, "a trace has codes that no table knows: see `statuses`");
         }
-        if !step.rejects.is_empty() || refused > 0 || step.ahead > 0 {
-            let (rejects, ahead) = (step.rejects.len(), step.ahead);
-            warn!(source = %self.name, rejects, refused, ahead, "a trace has rows that cannot be used");
+        let Counts { ahead, timeless, other_zone, .. } = step.counts;
+        if !step.rejects.is_empty() || refused > 0 || ahead + timeless + other_zone > 0 {
+            let rejects = step.rejects.len();
+            warn!(
+                source = %self.name, rejects, refused, ahead, timeless, other_zone,
+                "a trace has rows that cannot be used"
+            );
         }
         let refused = step.rejects.len() + refused;
         self.metrics.source_rejected(&self.name, u64::try_from(refused).unwrap_or(u64::MAX));
@@ -410,6 +415,9 @@ impl Account {
             self.named(planner, &codes, shipments, self.time.read().wall);
         }
         let (gone, left_out) = planner.swept(self.time.read().wall);
+        for step in planner.silent(self.time.read().wall) {
+            self.keep(planner, step, false).await?;
+        }
         if left_out > 0 {
             warn!(source = %self.name, left_out, "more parcels than `most` allows: the rest is not followed");
         }
@@ -440,6 +448,12 @@ impl Account {
                 kind: shipment.kind,
                 id: shipment.id,
                 shop: shipment.shop,
+                province: shipment.province,
+                vip: shipment.vip,
+                worth: shipment.worth,
+                refunded: shipment.refunded,
+                promise: shipment.promise,
+                over: shipment.is_over,
                 returning: shipment.returning,
             };
             planner.named(number, link, shipment.since, shipment.shipped, shipment.is_over, now);

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Ready, Settings, load_settings};
 use crate::core::alerting::Way;
+use crate::core::clock::{ClockConfig, RuleEntry};
 use crate::core::engine::Desk;
 use crate::core::model::{Message, Table};
 use crate::daemon::assemble::{Assembled, Ground, assemble};
@@ -324,7 +325,7 @@ pub fn keep_last_good(ready: &Ready, path: &Path) -> std::io::Result<()> {
 pub(super) fn preview(desk: &mut Desk, old: &Blueprint, new: &Blueprint) -> Vec<String> {
     let mut lines = rerouted(desk, new);
     let rules = |blueprint: &Blueprint| -> BTreeSet<String> {
-        blueprint.policy.clock.iter().map(|c| c.name.clone()).collect()
+        blueprint.policy.rules().into_iter().map(|rule| rule.clock.name).collect()
     };
     let (before, after) = (rules(old), rules(new));
     for rule in before.difference(&after) {
@@ -340,8 +341,9 @@ pub(super) fn preview(desk: &mut Desk, old: &Blueprint, new: &Blueprint) -> Vec<
     for rule in after.difference(&before) {
         lines.push(format!("时效 {rule} 新增 / clock {rule} is new"));
     }
-    for clock in &new.policy.clock {
-        if old.policy.clock.iter().any(|c| c.name == clock.name) && !old.policy.clock.contains(clock) {
+    let were: Vec<ClockConfig> = old.policy.rules().into_iter().map(|rule| rule.clock).collect();
+    for RuleEntry { clock, .. } in new.policy.rules() {
+        if were.iter().any(|c| c.name == clock.name) && !were.contains(&clock) {
             let open = desk.incidents().filter(|i| !i.is_resolved() && *i.rule == *clock.name).count();
             lines.push(format!(
                 "时效 {} 变更:{open} 个未结事件 / clock {} changes: {open} open incidents",

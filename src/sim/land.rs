@@ -265,7 +265,7 @@ impl Land {
             config: Arc::new(self.config.clone()),
             roster: Arc::new(roster),
             channels: self.channels.clone(),
-            rules: RuleText::of(&self.policy.clock),
+            rules: RuleText::of(&self.policy),
             revision: self.revision,
         })
     }

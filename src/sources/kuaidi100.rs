@@ -1,7 +1,7 @@
 //! Kuaidi100 (快递100): queries, subscriptions and pushes of parcels (`logistics` 3.1).
 //!
 //! Every value is a text there, numbers too. Of a scan only its instant, its code and its place are kept; the text, which
-//! calls people by name and number, is dropped here.
+//! calls people by name and number, is read where the code says less, and dropped here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,8 +13,11 @@ use serde_json::{Map, Value, json};
 
 use crate::config::parcels;
 use crate::core::ids::Secret;
-use crate::core::parcel::Milestone;
+use crate::core::model::hash64;
+use crate::core::parcel::fold::{Scan, Whole, successor};
+use crate::core::parcel::lexicon::{Flag, Lexicon, Of};
 use crate::core::parcel::vendor::{StatusFlag, Vendor};
+use crate::core::parcel::{Exception, Milestone};
 use crate::core::problem::Problems;
 use crate::core::time::Span;
 use crate::sources::config::SourceFault;
@@ -22,7 +25,7 @@ use crate::sources::form;
 use crate::sources::http::{Answer, Request};
 use crate::sources::loose::Fields;
 use crate::sources::parcels::courier::{On, Pushed, Refusal, Submitted, Trouble, Whose};
-use crate::sources::parcels::{Courier, Event, Hook, Number, State, Trace};
+use crate::sources::parcels::{Courier, Hook, Number, State, Trace};
 use crate::sources::platform::Reject;
 use crate::sources::poll::{Class, Failure};
 use crate::sources::row::{digest, endpoint, need};
@@ -35,6 +38,8 @@ pub const GATEWAY: &str = "https://poll.kuaidi100.com";
 const STATUSES: &str = "builtin:parcels/vendors/kuaidi100.toml";
 /// More events of one parcel are a mistake: the rest is counted.
 const MOST_EVENTS: usize = 500;
+/// So much of a text is read, in characters.
+const LONGEST_TEXT: usize = 500;
 /// The longest name of a place that is kept, in characters.
 const LONGEST_PLACE: usize = 40;
 
@@ -58,6 +63,9 @@ pub struct Kuaidi100Config {
     /// A file with codes of your own; it goes on from the program's by
     /// `include = ["builtin:parcels/vendors/kuaidi100.toml"]`.
     pub statuses: Option<String>,
+    /// A file with words of your own, for what texts say; it goes on from the program's by
+    /// `include = ["builtin:parcels/lexicon.toml"]`.
+    pub lexicon: Option<String>,
     /// The least time between two queries.
     pub query_gap: Span,
     /// The least time between two subscriptions.
@@ -74,6 +82,7 @@ impl Default for Kuaidi100Config {
             key_credential: None,
             phones: BTreeMap::new(),
             statuses: None,
+            lexicon: None,
             query_gap: Span::from_millis(1050),
             subscribe_gap: Span::from_millis(55),
         }
@@ -121,7 +130,7 @@ impl Kuaidi100Config {
 
     /// The paths in it.
     pub fn paths(&mut self) -> Vec<&mut Option<String>> {
-        vec![&mut self.key_file, &mut self.statuses]
+        vec![&mut self.key_file, &mut self.statuses, &mut self.lexicon]
     }
 
     /// The account.
@@ -143,6 +152,7 @@ pub struct Kuaidi100 {
     subscribe: Url,
     phones: BTreeMap<String, String>,
     statuses: Vendor,
+    lexicon: Arc<Lexicon>,
 }
 
 impl std::fmt::Debug for Kuaidi100 {
@@ -161,6 +171,8 @@ impl Kuaidi100 {
         let at = |path: &str| gateway.join(path).map_err(|e| format!("gateway: {e}"));
         let statuses = config.statuses.as_deref().unwrap_or(STATUSES);
         let statuses = parcels::vendor(statuses.as_ref()).map_err(|report| format!("statuses: {report}"))?;
+        let lexicon = config.lexicon.as_deref().unwrap_or(parcels::LEXICON);
+        let lexicon = parcels::shared(lexicon.as_ref()).map_err(|report| format!("lexicon: {report}"))?;
         Ok(Kuaidi100 {
             customer: config.customer.clone(),
             key,
@@ -168,7 +180,12 @@ impl Kuaidi100 {
             subscribe: at("/poll")?,
             phones: config.phones.clone(),
             statuses,
+            lexicon,
         })
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader { statuses: &self.statuses, lexicon: &self.lexicon }
     }
 }
 
@@ -178,26 +195,64 @@ fn code_of(fields: Fields<'_>, name: &str) -> Option<String> {
     (code.len() <= 8 && code.bytes().all(|b| b.is_ascii_digit())).then_some(code)
 }
 
-/// One row; whether its code is in the table goes into `unknown`.
-fn event(row: &Value, statuses: &Vendor, unknown: &mut usize) -> Result<Event, String> {
-    let row = row.as_object().ok_or("is not an object")?;
-    let fields = Fields(row);
-    let at = match fields.time("ftime") {
-        Ok(Some(at)) => at,
-        _ => need("time", fields.time("time"))?,
-    };
-    let code = code_of(fields, "statusCode");
-    let means = code.as_deref().and_then(|code| statuses.meaning("", code));
-    *unknown += usize::from(code.is_some() && means.is_none());
-    let place = ["areaName", "location"].into_iter().find_map(|name| place_of(row.get(name)?.as_str()?));
-    Ok(Event {
-        at,
-        milestone: means.and_then(|m| m.milestone).unwrap_or(Milestone::Unknown),
-        exception: means.and_then(|m| m.exception),
-        claimed: means.is_some_and(|m| m.has(StatusFlag::ClaimedDelivered)),
-        proxy: means.is_some_and(|m| m.has(StatusFlag::Proxy)),
-        place,
-    })
+/// What an account reads answers by.
+struct Reader<'a> {
+    statuses: &'a Vendor,
+    lexicon: &'a Lexicon,
+}
+
+impl Reader<'_> {
+    /// One row; whether its code is in the table goes into `unknown`. Its text is read where the code says less, and
+    /// is not kept.
+    fn scan(&self, row: &Value, unknown: &mut usize) -> Result<Scan, String> {
+        let row = row.as_object().ok_or("is not an object")?;
+        let fields = Fields(row);
+        let at = match fields.time("ftime") {
+            Ok(Some(at)) => at,
+            _ => need("time", fields.time("time"))?,
+        };
+        let code = code_of(fields, "statusCode");
+        let means = code.as_deref().and_then(|code| self.statuses.meaning("", code));
+        *unknown += usize::from(code.is_some() && means.is_none());
+        let place = ["areaName", "location"].into_iter().find_map(|name| place_of(row.get(name)?.as_str()?));
+        let text = row.get("context").and_then(Value::as_str).unwrap_or_default();
+        let text: String = text.chars().take(LONGEST_TEXT).collect();
+        let reading = self.lexicon.read(&text);
+        let by_code = means.and_then(|m| m.milestone).filter(|m| *m != Milestone::Unknown);
+        let says_more = means.is_some_and(|m| m.covers.contains(&reading.milestone));
+        let milestone = match by_code {
+            Some(milestone) if !says_more => milestone,
+            _ => reading.milestone,
+        };
+        // Two ideas in one clause are a note, not yet a reason to ring.
+        let heard = reading.exception.filter(|_| reading.is_by_phrase(Of::Exception));
+        let exception = match means.and_then(|m| m.exception) {
+            Some(Exception::Unspecified) => heard.or(Some(Exception::Unspecified)),
+            None if by_code.is_some_and(ends) => None,
+            told => told.or(heard),
+        };
+        let claimed = milestone == Milestone::AtPickupPoint
+            && (means.is_some_and(|m| m.has(StatusFlag::ClaimedDelivered))
+                || by_code == Some(Milestone::Delivered)
+                || reading.flags.contains(&Flag::ClaimedDelivered));
+        Ok(Scan {
+            exception,
+            clears: means.is_some_and(|m| m.clears),
+            text: hash64(text.as_bytes()),
+            place: place.map(Into::into),
+            claimed,
+            proxy: means.is_some_and(|m| m.has(StatusFlag::Proxy)),
+            sender_side: means.is_some_and(|m| m.has(StatusFlag::SenderSide)),
+            forward_no: successor(&text).map(Into::into),
+            code: code.map(Into::into),
+            ..Scan::new(at, milestone)
+        })
+    }
+}
+
+/// What a text says beside a code of these is of the past, or an advertisement.
+fn ends(milestone: Milestone) -> bool {
+    matches!(milestone, Milestone::Delivered | Milestone::Returned | Milestone::Cancelled)
 }
 
 /// A place, in plain letters; what has digits may be somebody's number.
@@ -210,7 +265,7 @@ fn place_of(text: &str) -> Option<String> {
 }
 
 /// The list of one parcel: `lastResult` of a push, or the whole answer of a query.
-fn trace(body: &Map<String, Value>, statuses: &Vendor) -> Result<Trace, Failure> {
+fn trace(body: &Map<String, Value>, reader: &Reader<'_>) -> Result<Trace, Failure> {
     let mut trace = Trace::default();
     let list = match body.get("data") {
         Some(Value::Array(list)) => list.as_slice(),
@@ -220,8 +275,8 @@ fn trace(body: &Map<String, Value>, statuses: &Vendor) -> Result<Trace, Failure>
     };
     trace.rows = list.len();
     for row in list.iter().take(MOST_EVENTS) {
-        match event(row, statuses, &mut trace.unknown) {
-            Ok(event) => trace.events.push(event),
+        match reader.scan(row, &mut trace.unknown) {
+            Ok(scan) => trace.scans.push(scan),
             Err(reason) => trace.rejects.push(Reject { digest: digest(row), reason }),
         }
     }
@@ -229,19 +284,22 @@ fn trace(body: &Map<String, Value>, statuses: &Vendor) -> Result<Trace, Failure>
         trace.rejects.push(Reject { digest: digest(row), reason: format!("is beyond {MOST_EVENTS} events") });
     }
     if let Some(code) = code_of(Fields(body), "state") {
-        let means = statuses.meaning("", &code);
+        let means = reader.statuses.meaning("", &code);
         trace.unknown += usize::from(means.is_none());
         // Nothing happened yet: a state alone says nothing.
-        trace.state = means.filter(|_| !trace.events.is_empty()).map(|means| State {
+        trace.state = means.filter(|_| !trace.scans.is_empty()).map(|means| State {
             code,
-            milestone: means.milestone.unwrap_or(Milestone::Unknown),
-            exception: means.exception,
             hint: means.hint.clone(),
-            claimed: means.has(StatusFlag::ClaimedDelivered),
-            proxy: means.has(StatusFlag::Proxy),
-            covers: means.covers.clone(),
+            whole: Whole {
+                milestone: means.milestone.unwrap_or(Milestone::Unknown),
+                exception: means.exception,
+                claimed: means.has(StatusFlag::ClaimedDelivered),
+                proxy: means.has(StatusFlag::Proxy),
+                covers: means.covers.clone(),
+            },
         });
     }
+    trace.to = body.get("routeInfo").and_then(|r| place_of(r.get("to")?.get("name")?.as_str()?));
     Ok(trace)
 }
 
@@ -294,7 +352,7 @@ impl Courier for Kuaidi100 {
         let fields = Fields(&body);
         if let Some(code) = fields.id("returnCode").ok().flatten() {
             return match code.as_str() {
-                "200" => trace(&body, &self.statuses).map_err(Trouble::from),
+                "200" => trace(&body, &self.reader()).map_err(Trouble::from),
                 // Nothing yet; or a wrong carrier, which looks the same.
                 "500" => Ok(Trace::default()),
                 code => {
@@ -319,7 +377,7 @@ impl Courier for Kuaidi100 {
             let failure = Failure::new(Class::Malformed, "other_number");
             return Err(Trouble { failure, of: Whose::Number });
         }
-        trace(&body, &self.statuses).map_err(Trouble::from)
+        trace(&body, &self.reader()).map_err(Trouble::from)
     }
 
     fn subscribe(&self, number: &Number, hook: &Hook) -> Request {
@@ -382,11 +440,12 @@ impl Courier for Kuaidi100 {
             if name == "lastResult" && told.is_some_and(|told| !told.eq_ignore_ascii_case(number.waybill())) {
                 return Err(Refusal::Other);
             }
-            let part = trace(result, &self.statuses).map_err(|_| Refusal::Malformed("data is no list"))?;
-            said.events.extend(part.events);
+            let part = trace(result, &self.reader()).map_err(|_| Refusal::Malformed("data is no list"))?;
+            said.scans.extend(part.scans);
             said.rejects.extend(part.rejects);
             said.rows += part.rows;
             said.state = said.state.or(part.state);
+            said.to = part.to.or(said.to);
         }
         Ok(Pushed { trace: said, on })
     }

@@ -245,7 +245,9 @@ pub(super) fn setup() -> Setup {
         ..AlertingConfig::default()
     };
     let rule = RuleText {
-        title: "平台工单 20 分钟回复".to_owned(), action: Some("先回复买家".to_owned())
+        title: "平台工单 20 分钟回复".to_owned(),
+        action: Some("先回复买家".to_owned()),
+        ..RuleText::default()
     };
     Setup {
         desk: "after-sales".into(),

@@ -6,7 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 use shiftbell::config::load;
 use shiftbell::core::calendar::{CalendarConfig, Era, HolidaySetConfig};
-use shiftbell::core::clock::{AttributeType, ClockConfig, KindConfig, OverlayConfig, Policy, PolicyConfig};
+use shiftbell::core::clock::{
+    AttributeType, ClockConfig, KindConfig, OverlayConfig, Policy, PolicyConfig, RuleConfig,
+};
 use shiftbell::core::engine::Engine;
 use shiftbell::core::model::{Mark, Observation, Symbols, Value};
 use shiftbell::core::problem::Problems;
@@ -26,6 +28,8 @@ struct Settings {
     #[serde(default)]
     clock: Vec<ClockConfig>,
     #[serde(default)]
+    condition: Vec<RuleConfig>,
+    #[serde(default)]
     overlay: Vec<OverlayConfig>,
 }
 
@@ -36,6 +40,7 @@ fn policy(settings: &Settings) -> PolicyConfig {
         attributes: settings.attributes.clone(),
         kinds: settings.kinds.clone(),
         clock: settings.clock.clone(),
+        condition: settings.condition.clone(),
         overlay: settings.overlay.clone(),
         ..PolicyConfig::default()
     }

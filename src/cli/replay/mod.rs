@@ -27,6 +27,7 @@ use self::report::{ClockTitle, Document, Frame, Report};
 use self::rows::write_line;
 use self::run::{Replay, replay};
 use crate::config::{Ready, builtin, environment, load_settings};
+use crate::core::clock::RuleEntry;
 use crate::core::model::Language;
 use crate::core::time::{Instant, Span};
 use crate::sources::history::open::{STDIN, total_size};
@@ -253,7 +254,8 @@ fn compare(
     let before_rings = Rings::count(&before.signals, &before.rows);
     let against = args.against.as_deref().unwrap_or(Path::new("")).display().to_string();
     let config = args.config.display().to_string();
-    let order: Vec<&str> = ready.settings.clock.iter().map(|c| c.name.as_str()).collect();
+    let rules = ready.policy.rules();
+    let order: Vec<&str> = rules.iter().map(|rule| rule.clock.name.as_str()).collect();
     Ok(Comparison::build(
         Side { config: &against, rows: &before.rows, rings: &before_rings },
         Side { config: &config, rows: &done.rows, rings },
@@ -272,7 +274,7 @@ fn evaluate(args: &ReplayArgs, truth: &str, inputs: &[String], ready: &Ready) ->
 
 fn frame(ready: &Ready, done: &Replay) -> Frame {
     let mut clocks: Vec<ClockTitle> = Vec::new();
-    for clock in &ready.settings.clock {
+    for RuleEntry { clock, .. } in ready.policy.rules() {
         if !clocks.iter().any(|c| c.name == clock.name) {
             clocks.push(ClockTitle {
                 name: clock.name.clone(),

@@ -290,11 +290,19 @@ impl Detector {
 fn rows(engine: &Engine, shifts: &Shifts, end: Instant) -> Vec<CycleRow> {
     let mut texts = Texts::default();
     let question = engine.symbols().get("customer_message");
+    let policy = engine.history().current();
+    let is_condition = |clock: &str| {
+        policy.is_some_and(|policy| policy.config().condition.iter().any(|rule| rule.name == *clock))
+    };
     let mut rows: Vec<CycleRow> = Vec::new();
     for view in engine.views() {
         let key = view.key();
         let mut last_clock = None;
         for cycle in view.cycles(end) {
+            // What is wrong is no promise that could be kept: it is in the rings, not in what was attained.
+            if is_condition(engine.symbols().name(cycle.clock)) {
+                continue;
+            }
             let is_first = last_clock.replace(cycle.clock) != Some(cycle.clock);
             // M12: a breach belongs to whoever had it when it fell due.
             let decided = cycle.due.or(cycle.end).unwrap_or(end).min(end);

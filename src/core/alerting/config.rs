@@ -66,6 +66,9 @@ pub struct FamilyConfig {
     pub snooze_max: Span,
     /// The class at level 1; level 0 is P2, level 2 and up P0.
     pub class: Class,
+    /// So many new incidents of the family in so long are a storm, in place of `[alerting.storm]`: what comes one by one
+    /// over hours is one disaster all the same. It is over when fewer than `exit_count` come in that time.
+    pub storm: Option<RateConfig>,
 }
 
 impl Default for FamilyConfig {
@@ -75,6 +78,7 @@ impl Default for FamilyConfig {
             ack_lease: Span::from_minutes(10),
             snooze_max: Span::from_minutes(120),
             class: Class::P1,
+            storm: None,
         }
     }
 }
@@ -216,8 +220,13 @@ const fn minutes(m: i64) -> Span {
 
 impl Default for AlertingConfig {
     fn default() -> AlertingConfig {
-        let family =
-            |levels, ack_lease, snooze_max, class| FamilyConfig { levels, ack_lease, snooze_max, class };
+        let family = |levels, ack_lease, snooze_max, class| FamilyConfig {
+            levels,
+            ack_lease,
+            snooze_max,
+            class,
+            storm: None,
+        };
         let families = [
             ("ticket", family([Span::ZERO, minutes(5), minutes(10)], minutes(10), minutes(120), Class::P1)),
             (
@@ -267,8 +276,16 @@ impl Default for GroupConfig {
 
 impl Default for StormConfig {
     fn default() -> StormConfig {
-        let dimensions =
-            ["carrier+lane", "carrier+province", "carrier", "warehouse", "shop", "product", "team"];
+        let dimensions = [
+            "carrier+node",
+            "carrier+lane",
+            "carrier+province",
+            "carrier",
+            "warehouse",
+            "shop",
+            "product",
+            "team",
+        ];
         StormConfig {
             count: 20,
             window: minutes(5),
@@ -325,6 +342,19 @@ impl AlertingConfig {
     pub fn of_family(&self, family: &str) -> &FamilyConfig {
         let kind = family.split('.').next().unwrap_or(family);
         [family, kind, "default"].into_iter().find_map(|name| self.family.get(name)).unwrap_or(&PLAIN)
+    }
+
+    /// So many incidents of a family, in so long, are a storm.
+    pub fn storm_of(&self, family: &str) -> RateConfig {
+        let usual = RateConfig { count: self.storm.count, per: self.storm.window };
+        self.of_family(family).storm.unwrap_or(usual)
+    }
+
+    /// How long fewer than `exit_count` come before a storm of a family is over.
+    pub fn storm_exit_of(&self, family: &str) -> Span {
+        self.of_family(family)
+            .storm
+            .map_or(self.storm.exit_window, |rate| rate.per.max(self.storm.exit_window))
     }
 
     /// Notes every relation of `delivery_semantics` §2.4 that one node can break. `roster` is the compiled one, where

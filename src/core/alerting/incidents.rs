@@ -272,7 +272,10 @@ impl Alerting {
         }
         incident.dimensions = facts.dimensions.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         incident.dimensions.or_insert_with("team".into(), || incident.team.clone());
+        // What else is wrong with the case is not of the rule that says this.
+        let also = incident.facts.get("also").cloned();
         incident.facts = facts.texts.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        also.into_iter().for_each(|also| drop(incident.facts.insert("also".into(), also)));
         incident.url = facts.url.clone();
     }
 
@@ -288,8 +291,9 @@ impl Alerting {
             Rule::Removed => Cause::RuleRemoved,
             _ => Cause::Resolved,
         };
-        // The system's own trouble has no source that could disagree.
-        let own = is_parent || self.incidents.get(&id).is_some_and(|i| is_own(&i.family));
+        // The system's own trouble, and what only a person ends, has no source that could disagree.
+        let manual = |i: &Incident| self.setup.rules.get(&i.rule).is_some_and(|rule| rule.manual);
+        let own = is_parent || self.incidents.get(&id).is_some_and(|i| is_own(&i.family) || manual(i));
         let quiet = is_parent || matches!(rule, Rule::R28 | Rule::Removed);
         // Should it come back as the same episode, whoever was to be told by now still is (R20).
         let unheard = rule == Rule::R18 && !is_parent && self.waits_to_be_told(id);

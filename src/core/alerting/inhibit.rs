@@ -190,6 +190,69 @@ impl Alerting {
         }
     }
 
+    fn is_of_one_case(&self, child: Id, parent: Id) -> bool {
+        let subject = |id| self.incidents.get(&id).map(|i: &Incident| &i.subject);
+        subject(child).is_some() && subject(child) == subject(parent)
+    }
+
+    /// One case, one ticket (`logistics` 6.1): of the incidents of one case whose rules share a ticket the gravest speaks,
+    /// of two that are as grave the older one; the others fold under it. What must be told by itself is, all the same.
+    pub(super) fn look_at_ticket(&mut self, id: Id) {
+        let Some(incident) = self.incidents.get(&id) else { return };
+        let Some((ticket, _)) = self.ticket_of(incident) else { return };
+        let subject = incident.subject.clone();
+        // The gravest first; what only warns speaks for nothing that has happened.
+        let mut open: Vec<(bool, u16, Instant, Id)> = self
+            .incidents_of(&subject)
+            .filter(|i| !i.is_resolved())
+            .filter_map(|i| {
+                let (of, precedence) = self.ticket_of(i)?;
+                (of == ticket).then_some((i.level == 0, precedence, i.episode_at, i.id))
+            })
+            .collect();
+        open.sort_unstable();
+        let Some((.., lead)) = open.first().copied() else { return };
+        // One that was folded under a lesser one until now, or under one that is over.
+        if self
+            .incidents
+            .get(&lead)
+            .and_then(|i| i.folded)
+            .is_some_and(|parent| self.is_of_one_case(lead, parent))
+        {
+            self.unnote_fold(lead);
+            self.unfold(lead, Speak::Itself);
+        }
+        for (.., child) in open.into_iter().skip(1) {
+            let found = self.incidents.get(&child);
+            let under = found.and_then(|i| i.folded);
+            let moves = under.is_none_or(|parent| parent != lead && self.is_of_one_case(child, parent));
+            let may =
+                |i: &Incident| i.status == Status::Open && i.silenced.is_none() && !stands_out(i, self.now);
+            if moves && found.is_some_and(may) {
+                self.edit(child, |incident| incident.folded = None);
+                self.fold_under(child, lead);
+            }
+        }
+        self.note_others(lead);
+    }
+
+    fn ticket_of(&self, incident: &Incident) -> Option<(Arc<str>, u16)> {
+        self.setup.rules.get(&incident.rule).and_then(|rule| rule.ticket.clone())
+    }
+
+    /// What else is wrong with the case, for the text of the one that speaks.
+    fn note_others(&mut self, lead: Id) {
+        let same = |id: &Id| self.is_of_one_case(*id, lead);
+        let children = self.folded_under(lead).filter(same).filter_map(|id| self.incidents.get(&id));
+        let titles: Vec<&str> =
+            children.filter_map(|i| self.setup.rules.get(&i.rule)).map(|rule| rule.title.as_str()).collect();
+        let also = titles.join("、");
+        let known = self.incidents.get(&lead).and_then(|i| i.facts.get("also"));
+        if known.map_or("", String::as_str) != also {
+            self.edit(lead, |incident| drop(incident.facts.insert("also".into(), also)));
+        }
+    }
+
     /// A folded or folding incident changed.
     pub(super) fn look_at_folds(&mut self, id: Id) {
         let Some(incident) = self.incidents.get(&id) else { return };
@@ -215,6 +278,7 @@ impl Alerting {
                 self.end_storm(id);
             } else if self.outbox.folds.contains_key(&id) {
                 self.release_children(id, Speak::InDigest);
+                self.look_at_ticket(id);
             }
             return;
         }

@@ -128,6 +128,10 @@ pub struct RuleText {
     pub title: String,
     /// What to do next.
     pub action: Option<String>,
+    /// Once it has rung, only a person ends it.
+    pub manual: bool,
+    /// One case, one ticket: the ticket that it shares with other rules, and how grave it is among them, 0 first.
+    pub ticket: Option<(Arc<str>, u16)>,
 }
 
 /// A message that may leave once its claim is kept (TX-D).

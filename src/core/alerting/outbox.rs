@@ -231,6 +231,7 @@ impl Alerting {
     pub(super) fn noted_open(&mut self, incident: Id) {
         self.look_at_silences(incident);
         self.look_at_inhibition(incident);
+        self.look_at_ticket(incident);
         self.look_at_storms(incident);
     }
 
@@ -240,6 +241,7 @@ impl Alerting {
         self.look_at_silences(incident);
         self.look_at_folds(incident);
         self.look_at_inhibition(incident);
+        self.look_at_ticket(incident);
         // It may share a storm's value now, or be open again: taken in, but not counted as new.
         if let Some(found) = self.incidents.get(&incident)
             && self.may_fold(found)

@@ -178,7 +178,8 @@ impl Alerting {
             return;
         }
         let config = self.setup.config.clone();
-        let (window, limit) = (config.storm.window, config.storm.count as usize);
+        let rate = config.storm_of(&incident.family);
+        let (window, limit) = (rate.per, rate.count as usize);
         if limit == 0 {
             return;
         }
@@ -204,11 +205,11 @@ impl Alerting {
 
     /// Counts again what was opened lately: after a restart.
     pub(super) fn recount_storms(&mut self) {
-        let window = self.setup.config.storm.window;
+        let window = |i: &Incident| self.setup.config.storm_of(&i.family).per;
         let mut lately: Vec<(Instant, Id)> = self
             .incidents
             .values()
-            .filter(|i| i.episode_at + window > self.now && i.folded.is_none() && self.may_fold(i))
+            .filter(|i| i.episode_at + window(i) > self.now && i.folded.is_none() && self.may_fold(i))
             .map(|i| (i.episode_at, i.id))
             .collect();
         lately.sort_unstable();
@@ -318,7 +319,7 @@ impl Alerting {
     pub(super) fn arm_storm(&mut self, parent: Id) {
         let storm = &self.setup.config.storm;
         let own = self.outbox.storms.get(&parent).filter(|s| !s.over).map(|s| {
-            let exit = s.exit_at(storm.exit_count, storm.exit_window);
+            let exit = s.exit_at(storm.exit_count, self.setup.config.storm_exit_of(&s.cause.family));
             s.update_at(&storm.updates).map_or(exit, |update| update.min(exit))
         });
         let at = own.into_iter().chain(self.next_break_out(parent)).min();
@@ -331,7 +332,7 @@ impl Alerting {
         let config = self.setup.config.clone();
         let now = self.now;
         if let Some(storm) = self.outbox.storms.get_mut(&parent).filter(|s| !s.over) {
-            if storm.exit_at(config.storm.exit_count, config.storm.exit_window) <= now {
+            if storm.exit_at(config.storm.exit_count, config.storm_exit_of(&storm.cause.family)) <= now {
                 self.end_storm(parent);
                 return;
             }
@@ -479,7 +480,7 @@ mod tests {
             let dimensions = StormConfig::default().dimensions;
             let parcels: Vec<&Incident> = parcels.iter().collect();
             let want = want.map(|(d, v)| (Arc::from(d), Arc::from(v)));
-            assert_eq!(cover(&parcels, &dimensions[..3], 80), want, "{what}");
+            assert_eq!(cover(&parcels, &dimensions[1..4], 80), want, "{what}");
         };
         let lanes = |n: u8, of: u8| {
             (0..n).map(|i| parcel(i, "yto", if i < of { "sh-bj" } else { "x" }, "bj")).collect()

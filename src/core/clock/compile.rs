@@ -8,9 +8,9 @@ use std::sync::Arc;
 use crate::core::calendar::{Calendar, Era};
 use crate::core::clock::condition::{ATTRIBUTES, AttributeType, Condition};
 use crate::core::clock::config::{
-    ClockConfig, Names, OnChange, OnMismatch, OverlayConfig, Pick, PolicyConfig, Reopen,
+    ClockConfig, Names, OnChange, OnMismatch, OverlayConfig, Pick, PolicyConfig, Reopen, RuleEntry,
 };
-use crate::core::clock::policy::{Clock, ClockSource, Policy, Promise, Roles, Rule, Terms};
+use crate::core::clock::policy::{Clock, ClockSource, Layer, Policy, Promise, Roles, Rule, Terms};
 use crate::core::clock::ring::{RingAt, compile_rings};
 use crate::core::model::{Sym, Symbols};
 use crate::core::problem::Problems;
@@ -33,17 +33,17 @@ impl Policy {
         declare_marks(config, symbols, problems);
         let calendars = compile_calendars(config, now, era, problems);
         let types = attribute_types(config, problems);
+        let rules = config.rules();
         let mut names: Vec<&str> = Vec::new();
-        for clock in &config.clock {
-            if !names.contains(&clock.name.as_str()) {
-                names.push(&clock.name);
+        for rule in &rules {
+            if !names.contains(&rule.clock.name.as_str()) {
+                names.push(&rule.clock.name);
             }
         }
         check_overlay_names(config, &names, problems);
-        check_signals(config, problems);
-        let mut context = Compile { config, symbols, calendars: &calendars, types: &types };
-        let clocks: Vec<Option<Clock>> =
-            names.into_iter().map(|name| context.clock(name, problems)).collect();
+        check_signals(&rules, problems);
+        let mut context = Compile { config, rules: &rules, symbols, calendars: &calendars, types: &types };
+        let clocks: Vec<Option<Clock>> = names.iter().map(|name| context.clock(name, problems)).collect();
         if problems.error_count() > before {
             return None;
         }
@@ -53,11 +53,11 @@ impl Policy {
 }
 
 /// What clocks say of their signals.
-fn check_signals(config: &PolicyConfig, problems: &mut Problems) {
+fn check_signals(rules: &[RuleEntry], problems: &mut Problems) {
     let mut families: BTreeMap<(&str, &str), &str> = BTreeMap::new();
-    problems.within("clock", |problems| {
-        for (i, clock) in config.clock.iter().enumerate() {
-            problems.within(i, |problems| {
+    for RuleEntry { section, place, clock } in rules {
+        problems.within(*section, |problems| {
+            problems.within(*place, |problems| {
                 problems.within("family", |problems| {
                     let Some(family) = &clock.family else { return };
                     let word = |w: &str| {
@@ -101,9 +101,14 @@ fn check_signals(config: &PolicyConfig, problems: &mut Problems) {
                         });
                     }
                 });
+                problems.within("ticket", |problems| {
+                    if clock.ticket.as_ref().is_some_and(String::is_empty) {
+                        problems.error("is empty, expected a name that rules share, such as parcel");
+                    }
+                });
             });
-        }
-    });
+        });
+    }
 }
 
 fn declare_marks(config: &PolicyConfig, symbols: &mut Symbols, problems: &mut Problems) {
@@ -203,6 +208,7 @@ fn check_overlay_names(config: &PolicyConfig, clocks: &[&str], problems: &mut Pr
 
 struct Compile<'a> {
     config: &'a PolicyConfig,
+    rules: &'a [RuleEntry],
     symbols: &'a mut Symbols,
     calendars: &'a BTreeMap<String, Arc<Calendar>>,
     types: &'a BTreeMap<String, AttributeType>,
@@ -211,22 +217,28 @@ struct Compile<'a> {
 impl Compile<'_> {
     fn clock(&mut self, name: &str, problems: &mut Problems) -> Option<Clock> {
         let config = self.config;
-        let entries = || config.clock.iter().enumerate().filter(|(_, c)| c.name == name);
+        let rules_of = self.rules;
+        let entries = || rules_of.iter().filter(|rule| rule.clock.name == name);
         let overlays: Vec<(usize, &OverlayConfig)> = config
             .overlay
             .iter()
             .enumerate()
             .filter(|(_, o)| o.clock.0.iter().any(|clock| clock == name))
             .collect();
-        let (first, first_entry) = entries().next()?;
+        let RuleEntry { section: of, place: first, clock: first_entry } = entries().next()?;
         let mut rules = Vec::new();
-        for (i, entry) in entries() {
-            let rule = problems.within("clock", |problems| {
-                problems.within(i, |problems| {
+        for RuleEntry { section, place, clock: entry } in entries() {
+            let rule = problems.within(*section, |problems| {
+                problems.within(*place, |problems| {
+                    if section != of {
+                        problems.within("name", |problems| {
+                            problems.error(format!("found `{name}`, which is that of {of}[{first}], expected another"));
+                        });
+                    }
                     if entry.on != first_entry.on {
                         problems.within("on", |problems| {
                             problems.error(format!(
-                                "found `{}`, expected `{}` as in clock[{first}]: entries of one name watch one kind",
+                                "found `{}`, expected `{}` as in {of}[{first}]: entries of one name watch one kind",
                                 entry.on, first_entry.on
                             ));
                         });
@@ -242,24 +254,19 @@ impl Compile<'_> {
                 })
             });
             let Some(mut rule) = rule else { continue };
-            rule.terms = self.all_terms(i, entry, &overlays, problems);
+            rule.terms = self.all_terms((*section, *place), entry, &overlays, problems);
             rules.push(rule);
         }
-        let conditions = overlays
+        let layers = overlays
             .iter()
             .map(|(i, overlay)| {
-                let condition = problems.within("overlay", |problems| {
-                    problems.within(*i, |problems| {
-                        problems.within("when", |problems| {
-                            Condition::compile(&overlay.when, self.types, self.symbols, problems)
-                        })
-                    })
-                });
-                (Arc::from(overlay.name.as_str()), condition)
+                problems.within("overlay", |problems| {
+                    problems.within(*i, |problems| self.layer(overlay, problems))
+                })
             })
             .collect();
         let source = ClockSource {
-            entries: entries().map(|(_, e)| e.clone()).collect(),
+            entries: entries().map(|rule| rule.clock.clone()).collect(),
             overlays: overlays.iter().map(|(_, o)| (*o).clone()).collect(),
             kind: config.kinds.get(&first_entry.on).cloned(),
             calendars: rules.iter().flat_map(|r: &Rule| r.terms.iter().map(|t| t.calendar.clone())).collect(),
@@ -269,9 +276,20 @@ impl Compile<'_> {
             title: first_entry.title.as_deref().map(Arc::from),
             on: self.name(&first_entry.on, problems)?,
             rules,
-            overlays: conditions,
+            overlays: layers,
             source,
         })
+    }
+
+    fn layer(&mut self, overlay: &OverlayConfig, problems: &mut Problems) -> Layer {
+        let (from, to) = (overlay.from.unwrap_or(Instant::MIN), overlay.to.unwrap_or(Instant::MAX));
+        if from >= to {
+            problems.within("to", |p| p.error(format!("found {to}, expected an instant after `from`")));
+        }
+        // A stretch of time alone is condition enough.
+        let is_dated = overlay.from.is_some() || overlay.to.is_some();
+        let config = Some(&overlay.when).filter(|when| !(is_dated && when.0.is_empty()));
+        Layer { when: self.condition("when", config, problems), from, to }
     }
 
     fn name(&mut self, text: &str, problems: &mut Problems) -> Option<Sym> {
@@ -302,6 +320,8 @@ impl Compile<'_> {
                 ));
             }
         });
+        // A condition calls things by names of its own.
+        let is_rule = self.config.condition.iter().any(|rule| rule.name == entry.name);
         let kind = self.config.kinds.get(&entry.on);
         let standard =
             ["ticket", "order", "parcel", "aftersale", "handover", "chat", "call", "mail", "customer"];
@@ -352,10 +372,15 @@ impl Compile<'_> {
                 }
             });
         }
-        if entry.start.0.is_empty() {
-            problems.within("start", |p| p.error("is empty, expected the mark that starts a cycle"));
+        if entry.start.0.is_empty() == entry.start_when.is_none() {
+            problems.within("start", |problems| {
+                problems.error(match &entry.start_when {
+                    None => "is empty, expected the mark that starts a cycle",
+                    Some(_) => "stands beside start_when, expected one of the two",
+                });
+            });
         }
-        if entry.stop.0.is_empty() && entry.stop_when.is_none() {
+        if entry.stop.0.is_empty() && entry.stop_when.is_none() && entry.start_when.is_none() {
             problems.within("stop", |problems| {
                 problems.error("is missing, expected the mark that fulfils the promise, or stop_when");
             });
@@ -383,7 +408,12 @@ impl Compile<'_> {
             entry.reopen_target.as_deref().and_then(|text| length(text, &calendar, problems))
         });
         Rule {
-            when: self.condition("when", entry.when.as_ref(), problems),
+            when: self.condition(if is_rule { "cases" } else { "when" }, entry.when.as_ref(), problems),
+            start_when: self.condition(
+                if is_rule { "when" } else { "start_when" },
+                entry.start_when.as_ref(),
+                problems,
+            ),
             roles,
             pick,
             recurring,
@@ -391,11 +421,14 @@ impl Compile<'_> {
             cancel_when: self.condition("cancel_when", entry.cancel_when.as_ref(), problems),
             pause: self.condition("pause", entry.pause.as_ref(), problems),
             closed: self.condition("closed", kind.closed.as_ref(), problems),
-            reopen: entry.reopen.unwrap_or(if pick == Pick::First && !recurring {
-                Reopen::Continue
-            } else {
-                Reopen::Ignore
-            }),
+            deadline_follows: entry.deadline_follows,
+            reopen: entry.reopen.unwrap_or(
+                if pick == Pick::First && !recurring && entry.start_when.is_none() {
+                    Reopen::Continue
+                } else {
+                    Reopen::Ignore
+                },
+            ),
             reopen_within: entry.reopen_within,
             reopen_target,
             cancel_on_mismatch: entry.on_mismatch == Some(OnMismatch::Cancel),
@@ -422,7 +455,7 @@ impl Compile<'_> {
     /// The terms of an entry under every combination of its overlays, by the bits that are set.
     fn all_terms(
         &mut self,
-        index: usize,
+        index: (&'static str, usize),
         entry: &ClockConfig,
         overlays: &[(usize, &OverlayConfig)],
         problems: &mut Problems,
@@ -462,7 +495,7 @@ impl Compile<'_> {
     /// The terms of an entry under the overlays whose bits are set in `mask`.
     fn terms(
         &mut self,
-        index: usize,
+        index: (&'static str, usize),
         entry: &ClockConfig,
         overlays: &[(usize, &OverlayConfig)],
         mask: usize,
@@ -470,7 +503,7 @@ impl Compile<'_> {
     ) -> Option<Terms> {
         let place = match mask.trailing_zeros() as usize {
             bit if bit < overlays.len() => ("overlay", overlays[bit].0),
-            _ => ("clock", index),
+            _ => index,
         };
         told.within(place.0, |told| {
             told.within(place.1, |told| {
@@ -488,7 +521,11 @@ impl Compile<'_> {
                     }
                 }
                 let target = match target {
-                    Some(text) => Some(told.within("target", |p| length(text, &calendar, p))?),
+                    Some(text) => {
+                        // A condition has another word for it.
+                        let key = if place.0 == "condition" { "after" } else { "target" };
+                        Some(told.within(key, |p| length(text, &calendar, p))?)
+                    }
                     None => None,
                 };
                 let promise = if let Some(by) = by {
@@ -512,6 +549,9 @@ impl Compile<'_> {
                         Some(name) => self.name(name, told),
                         None => None,
                     };
+                    // What is wrong is told at once.
+                    let at_once = entry.start_when.is_some() && target.is_none() && deadline.is_none();
+                    let target = target.or(at_once.then_some(Span::ZERO));
                     if target.is_none() && deadline.is_none() {
                         return None;
                     }
@@ -557,6 +597,7 @@ fn check_promise_keys(entry: &ClockConfig, problems: &mut Problems) {
     .filter_map(|(key, given)| given.then_some(key))
     .collect();
     match given.as_slice() {
+        [] if entry.start_when.is_some() => {}
         [] => problems.error("promises nothing, expected target, by, deadline or every"),
         [_] | ["target", "deadline"] => {}
         several => problems.error(format!(

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::core::calendar::{CalendarConfig, HolidaySetConfig};
 use crate::core::clock::condition::{AttributeType, ConditionConfig};
-use crate::core::time::Span;
+use crate::core::time::{Instant, Span};
 
 /// Everything that decides what a desk promises: the part of the settings that the engine is given, and that it
 /// keeps a history of (`sla_semantics` §9).
@@ -34,6 +34,9 @@ pub struct PolicyConfig {
     /// The promises.
     #[serde(default)]
     pub clock: Vec<ClockConfig>,
+    /// What is wrong while attributes say so.
+    #[serde(default)]
+    pub condition: Vec<RuleConfig>,
     /// What changes a promise for some cases.
     #[serde(default)]
     pub overlay: Vec<OverlayConfig>,
@@ -81,7 +84,11 @@ pub struct ClockConfig {
     /// The cases it applies to, judged at the start of a cycle (P1, P6). Without it: all of the kind.
     pub when: Option<ConditionConfig>,
     /// The mark or marks that start a cycle.
+    #[serde(default)]
     pub start: Names,
+    /// Instead of `start`: a cycle starts when these attributes become true, and ends when they no longer are. Without a
+    /// target it is due at once. `[[condition]]` is the usual way to say this.
+    pub start_when: Option<ConditionConfig>,
     /// Which of them (K1–K3). Default: `oldest_open` when it stops on `agent_reply`, else `first`.
     pub pick: Option<Pick>,
     /// The mark or marks that fulfil the promise (K4).
@@ -117,6 +124,10 @@ pub struct ClockConfig {
     /// Due at the deadline that the platform set: a mark whose name ends in `_by`. With `target` too, the earlier
     /// of the two.
     pub deadline: Option<String>,
+    /// The deadline is told anew after every start: one that lies before the start was told of the cycle before, and does
+    /// not count.
+    #[serde(default)]
+    pub deadline_follows: bool,
     /// Due again and again: `1 month`, `2 weeks`, `10 days` after the start and after every stop, at the same
     /// local time.
     pub every: Option<String>,
@@ -147,6 +158,136 @@ pub struct ClockConfig {
     /// Rings after due that are a level of their own: `{ "10m after" = 2 }`. Others only come to the record.
     #[serde(default)]
     pub levels: BTreeMap<String, u8>,
+    /// Once it has rung, only a person ends it, whatever happens to the case.
+    #[serde(default)]
+    pub manual: bool,
+    /// One case, one ticket: of the open incidents of one case whose rules say the same here, one speaks, and the others
+    /// are folded under it.
+    pub ticket: Option<String>,
+    /// Which of them speaks: that of the smallest number, else the oldest. Default: 100.
+    pub precedence: Option<u16>,
+    /// What the platform takes for it (赔付), by the attribute `value` of the case.
+    pub penalty: Option<PenaltyConfig>,
+}
+
+/// `penalty = { percent = 5, least = 5, most = 50 }`: so many percent of the value of the goods, within bounds in yuan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PenaltyConfig {
+    /// Percent of the value.
+    pub percent: u8,
+    /// At least so many yuan.
+    pub least: u32,
+    /// At most so many yuan.
+    pub most: u32,
+}
+
+impl PenaltyConfig {
+    /// What is taken for goods of so many cents, in cents.
+    pub fn of(&self, cents: i64) -> i64 {
+        let share =
+            cents.max(0) / 100 * i64::from(self.percent) + cents.max(0) % 100 * i64::from(self.percent) / 100;
+        let (least, most) = (i64::from(self.least) * 100, i64::from(self.most) * 100);
+        share.max(least).min(most)
+    }
+}
+
+/// `[[condition]]`: something that is wrong while the attributes of a case say so, such as a scan that says lost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleConfig {
+    /// Its name, lower-case; no clock has the same. Of several entries of one name the first whose `cases` match applies.
+    pub name: String,
+    /// The name people know, such as 丢件.
+    pub title: Option<String>,
+    /// The kind of case it watches.
+    pub on: String,
+    /// The cases it applies to, judged when it becomes true. Without it: all of the kind.
+    pub cases: Option<ConditionConfig>,
+    /// What is wrong.
+    pub when: ConditionConfig,
+    /// Told once it has been so for so long, in the calendar's open time. Without it: at once.
+    pub after: Option<String>,
+    /// The mark or marks that end it as well; after that it has to become untrue before it is told again.
+    #[serde(default)]
+    pub until: Names,
+    /// Attributes that stop the time of `after` and of the rings while any of them holds.
+    pub pause: Option<ConditionConfig>,
+    /// The calendar whose open time counts. Default: `always`, around the clock.
+    pub calendar: Option<String>,
+    /// When it rings: `due` is after `after`. Default: `["due"]`.
+    pub ring: Option<Vec<RingConfig>>,
+    /// As of clocks.
+    pub family: Option<String>,
+    /// What to do next (下一步), for the text of its messages.
+    pub action: Option<String>,
+    /// As of clocks.
+    #[serde(default)]
+    pub hard_deadline: Names,
+    /// Marks that show that somebody is at work on it: they extend an ack once.
+    #[serde(default)]
+    pub progress: Names,
+    /// Rings after due that are a level of their own: `{ "12h after" = 2 }`.
+    #[serde(default)]
+    pub levels: BTreeMap<String, u8>,
+    /// Once it has rung, only a person ends it, whatever happens to the case.
+    #[serde(default)]
+    pub manual: bool,
+    /// As of clocks.
+    pub ticket: Option<String>,
+    /// As of clocks.
+    pub precedence: Option<u16>,
+    /// As of clocks.
+    pub penalty: Option<PenaltyConfig>,
+}
+
+impl RuleConfig {
+    /// It as the clock that it is: one that starts when something becomes true.
+    fn clock(&self) -> ClockConfig {
+        ClockConfig {
+            name: self.name.clone(),
+            title: self.title.clone(),
+            on: self.on.clone(),
+            when: self.cases.clone(),
+            start_when: Some(self.when.clone()),
+            stop: self.until.clone(),
+            target: self.after.clone(),
+            pause: self.pause.clone(),
+            calendar: self.calendar.clone(),
+            ring: self.ring.clone().unwrap_or_else(|| vec![RingConfig { at: "due".to_owned(), hold: false }]),
+            family: self.family.clone(),
+            action: self.action.clone(),
+            hard_deadline: self.hard_deadline.clone(),
+            progress: self.progress.clone(),
+            levels: self.levels.clone(),
+            manual: self.manual,
+            ticket: self.ticket.clone(),
+            precedence: self.precedence,
+            penalty: self.penalty,
+            ..ClockConfig::default()
+        }
+    }
+}
+
+/// A clock of a policy, and where it is written.
+#[derive(Clone, Debug)]
+pub struct RuleEntry {
+    /// `clock` or `condition`.
+    pub section: &'static str,
+    /// Its place there.
+    pub place: usize,
+    /// What it is.
+    pub clock: ClockConfig,
+}
+
+impl PolicyConfig {
+    /// Its clocks and its conditions, which are clocks as well, in the order of the configuration.
+    pub fn rules(&self) -> Vec<RuleEntry> {
+        let entry = |section| move |(place, clock)| RuleEntry { section, place, clock };
+        let clocks = self.clock.iter().cloned().enumerate().map(entry("clock"));
+        let conditions = self.condition.iter().map(RuleConfig::clock).enumerate().map(entry("condition"));
+        clocks.chain(conditions).collect()
+    }
 }
 
 /// `[[overlay]]`: changes the terms of clocks for some cases, such as VIP (P1, P5).
@@ -157,8 +298,15 @@ pub struct OverlayConfig {
     pub name: String,
     /// The clocks whose terms it changes.
     pub clock: Names,
-    /// The cases it applies to, at every instant.
+    /// The cases it applies to, at every instant. Without it: all, which `from` and `to` need.
+    #[serde(default)]
     pub when: ConditionConfig,
+    /// Only for cycles that start at or after this instant (RFC 3339), such as the beginning of 双11.
+    #[schemars(with = "Option<String>")]
+    pub from: Option<Instant>,
+    /// Only for cycles that start before this instant.
+    #[schemars(with = "Option<String>")]
+    pub to: Option<Instant>,
     /// Another target.
     pub target: Option<String>,
     /// Another local time.

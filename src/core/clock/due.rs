@@ -361,7 +361,7 @@ fn segment_at<'h>(
     now: Instant,
 ) -> Segment<'h> {
     let rule = held.rule;
-    let terms = held.clock.terms_at(rule, timeline, from, now);
+    let terms = held.clock.terms_at(rule, timeline, (found.start, from), now);
     let paused =
         || rule.pause.as_ref().is_some_and(|p| p.any_holds(|name| timeline.value_at(name, from, now)));
     let flow = if found.is_in_gap(from) {
@@ -372,7 +372,8 @@ fn segment_at<'h>(
         Flow::Running
     };
     let deadline = match terms.promise {
-        Promise::Within { deadline: Some(name), .. } => deadline_at(timeline, name, from, now),
+        Promise::Within { deadline: Some(name), .. } => deadline_at(timeline, name, from, now)
+            .filter(|deadline| !rule.deadline_follows || *deadline >= found.start),
         _ => None,
     };
     let target = match terms.promise {

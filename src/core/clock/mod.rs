@@ -19,8 +19,8 @@ mod walk;
 
 pub use condition::{ATTRIBUTES, AttributeType, Condition, ConditionConfig, MatcherConfig, OperandConfig};
 pub use config::{
-    ClockConfig, KindConfig, MarksConfig, Names, OnChange, OnMismatch, OverlayConfig, Pick, PolicyConfig,
-    Reopen, RingConfig,
+    ClockConfig, KindConfig, MarksConfig, Names, OnChange, OnMismatch, OverlayConfig, PenaltyConfig, Pick,
+    PolicyConfig, Reopen, RingConfig, RuleConfig, RuleEntry,
 };
 pub use due::{Cycle, Flow, Segment, State};
 pub use history::{ClockHistory, Epoch, History, ReloadMode};

@@ -32,8 +32,17 @@ pub struct Clock {
     /// The kind of case it watches.
     pub on: Sym,
     pub(super) rules: Vec<Rule>,
-    pub(super) overlays: Vec<(Arc<str>, Condition)>,
+    pub(super) overlays: Vec<Layer>,
     pub(super) source: ClockSource,
+}
+
+/// When an overlay is in force.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) when: Option<Condition>,
+    /// For cycles that start in these.
+    pub(super) from: Instant,
+    pub(super) to: Instant,
 }
 
 /// What a clock was compiled from: equal sources are equal clocks, which is how a reload knows what it changes.
@@ -49,6 +58,8 @@ pub(super) struct ClockSource {
 #[derive(Debug)]
 pub struct Rule {
     pub(super) when: Option<Condition>,
+    /// Starts when this becomes true, and ends when it no longer is.
+    pub(super) start_when: Option<Condition>,
     pub(super) roles: Vec<(Sym, Roles)>,
     pub(super) pick: Pick,
     /// Runs again and again: a stop starts the next cycle.
@@ -57,6 +68,8 @@ pub struct Rule {
     pub(super) cancel_when: Option<Condition>,
     pub(super) pause: Option<Condition>,
     pub(super) closed: Option<Condition>,
+    /// A deadline that lies before the start does not count.
+    pub(super) deadline_follows: bool,
     pub(super) reopen: Reopen,
     pub(super) reopen_within: Option<Span>,
     pub(super) reopen_target: Option<Span>,
@@ -166,16 +179,18 @@ impl Clock {
         })
     }
 
-    /// The terms of `rule` at `t`: the overlays that match then decide.
+    /// The terms of `rule` at `t` for a cycle that began at `start`: the overlays that match then decide.
     pub(super) fn terms_at<'c>(
         &'c self,
         rule: &'c Rule,
         timeline: &Timeline,
-        t: Instant,
+        (start, t): (Instant, Instant),
         now: Instant,
     ) -> &'c Terms {
-        let mask = self.overlays.iter().enumerate().fold(0, |mask, (bit, (_, when))| {
-            mask | usize::from(when.holds(|name| timeline.value_at(name, t, now))) << bit
+        let mask = self.overlays.iter().enumerate().fold(0, |mask, (bit, layer)| {
+            let holds = |when: &Condition| when.holds(|name| timeline.value_at(name, t, now));
+            let is_on = (layer.from..layer.to).contains(&start) && layer.when.as_ref().is_none_or(holds);
+            mask | usize::from(is_on) << bit
         });
         &rule.terms[mask]
     }
@@ -188,14 +203,16 @@ impl Clock {
     /// Every attribute and deadline that any of its rules looks at.
     pub(super) fn attributes(&self) -> impl Iterator<Item = Sym> + '_ {
         let of_rules = self.rules.iter().flat_map(|r| {
-            let conditions = [&r.when, &r.stop_when, &r.cancel_when, &r.pause, &r.closed];
+            let conditions = [&r.when, &r.start_when, &r.stop_when, &r.cancel_when, &r.pause, &r.closed];
             conditions.into_iter().flatten().flat_map(|c| c.attributes()).collect::<Vec<_>>()
         });
         let deadlines = self.rules.iter().flat_map(|r| r.terms.iter()).filter_map(|t| match t.promise {
             Promise::Within { deadline, .. } => deadline,
             _ => None,
         });
-        of_rules.chain(deadlines).chain(self.overlays.iter().flat_map(|(_, c)| c.attributes()))
+        of_rules
+            .chain(deadlines)
+            .chain(self.overlays.iter().flat_map(|o| o.when.iter()).flat_map(|c| c.attributes()))
     }
 
     /// Every set of terms it can come to.

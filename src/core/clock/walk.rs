@@ -106,6 +106,8 @@ pub(super) struct Walk<'h, 't> {
     cycles: &'t mut SmallVec<[Found<'h>; 1]>,
     /// The final mark that closed the case, until it is reopened (K7).
     finished: bool,
+    /// A condition that a mark ended: it has to become untrue before it starts again.
+    ended_by_mark: bool,
     /// Excused before they start, by a correction of their start.
     excused_early: Vec<u64>,
 }
@@ -162,8 +164,16 @@ impl<'h, 't> Walk<'h, 't> {
                 text(a).cmp(&text(b))
             })
         });
-        let mut walk =
-            Walk { history, timeline, symbols, now, cycles, finished: false, excused_early: Vec::new() };
+        let mut walk = Walk {
+            history,
+            timeline,
+            symbols,
+            now,
+            cycles,
+            finished: false,
+            ended_by_mark: false,
+            excused_early: Vec::new(),
+        };
         for point in points.iter() {
             let before = trace.is_some().then(|| walk.stand());
             match point.order {
@@ -215,7 +225,12 @@ impl<'h, 't> Walk<'h, 't> {
                 ended.switches.push((since, place));
             }
         }
-        let Some(cycle) = self.cycles.last_mut().filter(|c| c.end.is_none()) else { return };
+        let Some(cycle) = self.cycles.last_mut().filter(|c| c.end.is_none()) else {
+            if version.mode != ReloadMode::NewOnly {
+                self.look_again(at);
+            }
+            return;
+        };
         let Some(clock) = &version.clock else {
             // R4: without its clock a cycle goes on under the last version, or is cancelled.
             if cycle.held.rule.cancel_on_removal {
@@ -237,10 +252,52 @@ impl<'h, 't> Walk<'h, 't> {
             None if cycle.held.rule.cancel_on_mismatch => self.end(at, How::Cancel, false),
             None => {}
         }
+        self.look_again(at);
+    }
+
+    /// A condition may be another one, or count again, from `at` on, and no attribute says so.
+    fn look_again(&mut self, at: Instant) {
+        let entries = self.timeline.all_entries();
+        let looked_at = |e: &Entry| e.at <= at && self.history.relevance(e.name) == Relevance::Attribute;
+        let Some(place) = entries.iter().rposition(looked_at) else { return };
+        let key = self.key(&entries[place]);
+        // One that began with the same entry is over for good.
+        if self.open().is_some() || self.cycles.iter().all(|cycle| cycle.key != key) {
+            self.condition(place, at);
+        }
+    }
+
+    /// A rule that starts by attributes: it is on while they say so. Answers whether this is one.
+    fn condition(&mut self, place: usize, at: Instant) -> bool {
+        let (timeline, now) = (self.timeline, self.now);
+        let open = self.open().map(|c| c.held);
+        let Some(held) = open.or_else(|| self.held_at(at)) else { return false };
+        let Some(wrong) = &held.rule.start_when else { return false };
+        let value = |name| timeline.value_at(name, at, now);
+        let is_wrong = wrong.holds(value);
+        match (open.is_some(), is_wrong) {
+            (true, false) => self.end(at, How::Stop, false),
+            (true, true) if self.becomes(&held.rule.cancel_when, at) => self.end(at, How::Cancel, false),
+            // What a mark ended has to become untrue first.
+            (false, true) => {
+                let cancelled = held.rule.cancel_when.as_ref().is_some_and(|c| c.holds(value));
+                let was = self.ended_by_mark
+                    && wrong.holds(|name| timeline.value_at(name, at - Span::MILLISECOND, now));
+                if !was && !cancelled && !self.finished {
+                    self.start(held, place, at, false);
+                }
+            }
+            (false, false) => self.ended_by_mark = false,
+            (true, true) => {}
+        }
+        true
     }
 
     fn attribute(&mut self, place: usize, at: Instant) {
         let (timeline, now) = (self.timeline, self.now);
+        if self.condition(place, at) {
+            return;
+        }
         let Some(cycle) = self.cycles.last_mut() else { return };
         if let Some(ending) = cycle.end {
             let rule = cycle.held.rule;
@@ -287,6 +344,7 @@ impl<'h, 't> Walk<'h, 't> {
             return self.excused_early.push(key);
         };
         cycle.excused = true;
+        self.ended_by_mark = true;
         cycle.end.get_or_insert(Ending { at, how: How::Excuse, by_attribute: false });
     }
 
@@ -323,6 +381,9 @@ impl<'h, 't> Walk<'h, 't> {
             if self.open().is_none() && !self.cycles.is_empty() {
                 self.reopen(place, at);
             }
+            if rule.start_when.is_some() {
+                self.condition(place, at);
+            }
         }
         // `when` is judged at the start: a rule that only carries on an older cycle starts none, and one that has come
         // into force since then does.
@@ -333,6 +394,7 @@ impl<'h, 't> Walk<'h, 't> {
         }
         if roles.has(Roles::STOP) && self.open().is_some() {
             self.end(at, How::Stop, false);
+            self.ended_by_mark = true;
             if rule.recurring {
                 self.start_anew(place, at, false);
             }
@@ -342,6 +404,10 @@ impl<'h, 't> Walk<'h, 't> {
         }
         if roles.has(Roles::FINAL) {
             self.finished = true;
+            // A condition is of what the case is: over with it.
+            if rule.start_when.is_some() {
+                self.end(at, How::Stop, false);
+            }
         }
     }
 

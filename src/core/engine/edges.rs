@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::core::alerting::{Alerting, Edge, Facts, RuleText, Signal};
-use crate::core::clock::{ClockConfig, Cycle, Flow, PolicyConfig, RingAt, State};
+use crate::core::clock::{Cycle, Flow, PenaltyConfig, PolicyConfig, RingAt, RuleEntry, State};
 use crate::core::ids::mask_phone;
 use crate::core::model::{Content, Resolution, Scalar, Subject, Timeline};
 use crate::core::parcel::lateness::Why;
@@ -22,13 +22,17 @@ pub(super) struct Voice {
     hard_deadline: Vec<String>,
     progress: Vec<String>,
     levels: Vec<(RingAt, u8)>,
+    /// Only a person ends it.
+    manual: bool,
+    /// What the platform takes for it.
+    penalty: Option<PenaltyConfig>,
 }
 
 /// What the clocks of a policy say, by name.
 pub(super) fn voices(policy: &PolicyConfig) -> BTreeMap<Arc<str>, Voice> {
     let mut voices: BTreeMap<Arc<str>, Voice> = BTreeMap::new();
     let mut named: BTreeSet<&str> = BTreeSet::new();
-    for clock in &policy.clock {
+    for RuleEntry { clock, .. } in &policy.rules() {
         let voice = voices.entry(clock.name.as_str().into()).or_insert_with(|| Voice {
             family: format!("{}.{}", clock.on, clock.name).into(),
             ..Voice::default()
@@ -41,20 +45,32 @@ pub(super) fn voices(policy: &PolicyConfig) -> BTreeMap<Arc<str>, Voice> {
         let levels =
             clock.levels.iter().filter_map(|(ring, level)| Some((RingAt::parse(ring).ok()?, *level)));
         voice.levels.extend(levels);
+        voice.manual |= clock.manual;
+        voice.penalty = voice.penalty.or(clock.penalty);
     }
     voices
 }
 
+/// Of a rule that does not say how grave it is among those of its ticket.
+const PRECEDENCE: u16 = 100;
+
 impl RuleText {
-    /// What messages say of clocks, by name: the first title and action of each.
-    pub fn of(clocks: &[ClockConfig]) -> BTreeMap<Arc<str>, RuleText> {
+    /// What there is to know of rules, by name: the first that is said of each.
+    pub fn of(policy: &PolicyConfig) -> BTreeMap<Arc<str>, RuleText> {
         let mut texts: BTreeMap<Arc<str>, RuleText> = BTreeMap::new();
-        for clock in clocks {
+        for RuleEntry { clock, .. } in &policy.rules() {
             let text = texts.entry(clock.name.as_str().into()).or_default();
             if text.title.is_empty() {
                 text.title = clock.title.clone().unwrap_or_default();
             }
             text.action = text.action.take().or_else(|| clock.action.clone());
+            text.manual |= clock.manual;
+            if text.ticket.is_none()
+                && let Some(ticket) = &clock.ticket
+            {
+                let precedence = clock.precedence.unwrap_or(PRECEDENCE);
+                text.ticket = Some((ticket.as_str().into(), precedence));
+            }
         }
         for (name, text) in &mut texts {
             if text.title.is_empty() {
@@ -205,6 +221,7 @@ impl<'c> Teller<'_, 'c> {
                     Some(n) if n.cycle.state == State::Overdue => None,
                     _ if retracted => Some(Edge::Retracted),
                     Some(_) => None,
+                    None if voice.manual && incident.firing => None,
                     None if !incident.is_resolved() || incident.firing => Some(Edge::Clear),
                     None => None,
                 };
@@ -356,6 +373,16 @@ impl<'c> Teller<'_, 'c> {
         }
     }
 
+    /// What the goods are worth, in cents, where that is known.
+    fn worth(&self) -> Option<i64> {
+        match self.value("value")? {
+            Scalar::Int(yuan) => yuan.checked_mul(100),
+            Scalar::Real(yuan) => Some((yuan * 100.0).round() as i64),
+            Scalar::Bool(_) | Scalar::Text(_) => None,
+        }
+        .filter(|cents| *cents > 0)
+    }
+
     fn yes(&self, name: &str) -> bool {
         matches!(self.value(name), Some(Scalar::Bool(true)))
     }
@@ -373,7 +400,7 @@ impl<'c> Teller<'_, 'c> {
             complaint: self.yes("complaint"),
             penalty_cents: match self.value("penalty_cents") {
                 Some(Scalar::Int(cents)) => cents.max(0),
-                _ => 0,
+                _ => voice.penalty.zip(self.worth()).map_or(0, |(penalty, cents)| penalty.of(cents)),
             },
             owner: owner.and_then(|account| setup.roster.by_account(account).cloned()),
             team: self.text("team").filter(|team| setup.roster.teams.contains_key(*team)).map(Arc::from),
@@ -388,11 +415,12 @@ impl<'c> Teller<'_, 'c> {
 
     /// The values that storms, silences and routes look at; joined ones such as carrier+lane too.
     fn dimensions(&self, wanted: &[String]) -> BTreeMap<Arc<str>, Arc<str>> {
-        const KNOWN: [&str; 11] = [
+        const KNOWN: [&str; 12] = [
             "platform",
             "shop",
             "carrier",
             "lane",
+            "node",
             "province",
             "warehouse",
             "product",
@@ -413,7 +441,10 @@ impl<'c> Teller<'_, 'c> {
 
     /// What a message may say beside: names and numbers of buyers masked (A4, §10.7).
     fn texts(&self) -> BTreeMap<Arc<str>, String> {
-        const CLEAR: [&str; 10] = [
+        const CLEAR: [&str; 13] = [
+            "location",
+            "stall_why",
+            "late_why",
             "title",
             "order",
             "order_id",

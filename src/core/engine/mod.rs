@@ -30,6 +30,8 @@ mod learning;
 #[cfg(test)]
 mod letter;
 mod open;
+#[cfg(test)]
+mod parcels;
 mod reload;
 #[cfg(test)]
 mod rings;

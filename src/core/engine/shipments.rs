@@ -17,6 +17,16 @@ pub struct Shipment {
     pub id: String,
     /// The shop, where the case says so.
     pub shop: Option<String>,
+    /// Where the recipient lives, where the case says so.
+    pub province: Option<String>,
+    /// A VIP customer's.
+    pub vip: bool,
+    /// What the goods are worth in cents, where the case says so.
+    pub worth: Option<i64>,
+    /// When its money went back to the buyer.
+    pub refunded: Option<Instant>,
+    /// The instant that the buyer was promised it at.
+    pub promise: Option<Instant>,
     /// The carrier, in the source's own words.
     pub carrier: String,
     /// The number (运单号), as the source writes it.
@@ -69,7 +79,9 @@ impl Engine {
         let end = self.cases.numbers().min(from.saturating_add(most));
         let mut shipments =
             Shipments { found: Vec::new(), next: (end < self.cases.numbers()).then_some(end) };
-        let shop = self.symbols.get("shop");
+        let [shop, province, vip, value] =
+            ["shop", "province", "vip", "value"].map(|name| self.symbols.get(name));
+        let [refunded, promise] = ["refunded", "deliver_by"].map(|name| self.symbols.get(name));
         for (returning, way) in [false, true].into_iter().zip(&WAYS) {
             let names = self.symbols.get(way.carrier).zip(self.symbols.get(way.waybill));
             let Some((carrier, waybill)) = names else { continue };
@@ -85,6 +97,11 @@ impl Engine {
                     kind: self.symbols.name(case.kind).to_string(),
                     id: timeline.id().to_owned(),
                     shop: shop.and_then(|name| newest(timeline, name)).map(|(text, _)| text),
+                    province: province.and_then(|name| newest(timeline, name)).map(|(text, _)| text),
+                    vip: vip.is_some_and(|name| is_true(timeline, name)),
+                    worth: value.and_then(|name| cents(timeline, name)),
+                    refunded: refunded.and_then(mark).filter(|at| *at <= self.now),
+                    promise: promise.and_then(|name| deadline(timeline, name)),
                     carrier,
                     waybill,
                     returning,
@@ -95,6 +112,29 @@ impl Engine {
             }
         }
         shipments
+    }
+}
+
+/// What the newest snapshot that says anything of it says.
+fn is_true(timeline: &Timeline, name: Sym) -> bool {
+    let last = timeline.entries().rfind(|e| e.name == name);
+    last.is_some_and(|e| timeline.content(e) == Content::Attribute(Scalar::Bool(true)))
+}
+
+/// An amount in yuan that was told last, in cents.
+fn cents(timeline: &Timeline, name: Sym) -> Option<i64> {
+    match timeline.content(timeline.entries().rfind(|e| e.name == name)?) {
+        Content::Attribute(Scalar::Int(yuan)) => yuan.checked_mul(100),
+        Content::Attribute(Scalar::Real(yuan)) => Some((yuan * 100.0).round() as i64),
+        _ => None,
+    }
+}
+
+/// A deadline as it was told last.
+fn deadline(timeline: &Timeline, name: Sym) -> Option<Instant> {
+    match timeline.content(timeline.entries().rfind(|e| e.name == name)?) {
+        Content::Deadline(at) => Some(at),
+        Content::Mark | Content::Attribute(_) => None,
     }
 }
 

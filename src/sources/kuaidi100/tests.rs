@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::model::{Observation, Value as Attribute};
 use crate::core::parcel::Exception;
+use crate::core::parcel::fold::Known;
 use crate::core::time::Instant;
 use crate::sources::parcels::trace::Whose as OfWhom;
 use crate::sources::row::told::answer;
@@ -47,12 +48,13 @@ fn told(observation: &Observation<'_>) -> String {
 
 #[test]
 fn a_documented_answer_becomes_observations() {
-    let mut trace = read(QUERY).unwrap();
+    let trace = read(QUERY).unwrap();
     let at = |text: &str| text.parse::<Instant>().unwrap();
-    assert_eq!((trace.events.len(), trace.rejects.len(), trace.rows), (5, 0, 5));
+    assert_eq!((trace.scans.len(), trace.rejects.len(), trace.rows), (5, 0, 5));
     let shipped = at("2026-02-27T10:00:00+08:00");
-    trace.tidy(Some(shipped), at("2026-03-01T10:20:00+08:00"));
-    let (standing, began) = trace.standing(shipped);
+    let now = at("2026-03-01T10:20:00+08:00");
+    let parcel = trace.fold(Known { shipped: Some(shipped), now });
+    let began = parcel.changed.unwrap_or(shipped);
     let whose = OfWhom {
         source: "k",
         shop: Some("a"),
@@ -61,18 +63,19 @@ fn a_documented_answer_becomes_observations() {
         since: shipped,
         shipped: Some(shipped),
     };
-    let seen: Vec<String> = trace.observations(whose, &standing, began).iter().map(told).collect();
+    let seen: Vec<String> = trace.observations(whose, &parcel, began).iter().map(told).collect();
     assert_eq!(
         seen,
         [
-            "parcel yuantong:YT0000000000001 2026-02-27T02:00:00Z carrier=yuantong waybill=YT0000000000001 shop=a",
+            "parcel yuantong:YT0000000000001 2026-02-27T02:00:00Z shipped=2026-02-27T02:00:00Z carrier=yuantong \
+             waybill=YT0000000000001 shop=a direction=out from=浙江",
             "parcel yuantong:YT0000000000001 2026-03-01T02:15:00Z status=delivered exception=none vendor_hint=none \
              vendor_state=301 claimed_delivered=Bool(false) proxy=Bool(false)",
             "parcel yuantong:YT0000000000001 2026-03-01T02:15:00Z last_scan=2026-02-27T11:30:00Z \
              last_scan=2026-02-27T18:40:00Z in_transit=2026-02-27T18:40:00Z last_scan=2026-02-28T15:10:00Z \
              at_destination=2026-02-28T15:10:00Z last_scan=2026-03-01T00:02:11Z last_scan=2026-03-01T02:15:00Z \
-             picked_up=2026-02-27T11:30:00Z out_for_delivery=2026-03-01T00:02:11Z delivered=2026-03-01T02:15:00Z \
-             signed=2026-03-01T02:15:00Z location=上海,浦东新区",
+             out_for_delivery=2026-03-01T00:02:11Z delivered=2026-03-01T02:15:00Z signed=2026-03-01T02:15:00Z \
+             picked_up=2026-02-27T11:30:00Z traced=2026-02-27T11:30:00Z moved_on=2026-02-27T18:40:00Z",
         ]
     );
     for personal in ["张三", "李四", "13812345678"] {
@@ -130,8 +133,9 @@ fn every_code_has_its_meaning() {
         );
         for body in [of_event, of_whole] {
             let trace = read(body).unwrap();
-            let (standing, _) = trace.standing(Instant::from_secs(1_767_600_000));
-            let is = (standing.milestone.word(), standing.exception.map_or("none", Exception::word));
+            let now = Instant::from_secs(1_800_000_000);
+            let parcel = trace.fold(Known { shipped: None, now });
+            let is = (parcel.milestone.word(), parcel.exception.map_or("none", |(is, _)| is.word()));
             assert_eq!(is, (milestone, exception), "{code}");
         }
     }
@@ -144,7 +148,7 @@ fn unknown_codes_are_counted_and_may_be_told() {
     let rows = [row("103"), row("1099"), row("1099"), row("")].join(",");
     let body = format!(r#"{{"status":"200","state":"99","nu":"YT0000000000001","data":[{rows}]}}"#);
     let trace = read(body.clone()).unwrap();
-    assert_eq!((trace.events.len(), trace.unknown, trace.state), (4, 3, None));
+    assert_eq!((trace.scans.len(), trace.unknown, trace.state), (4, 3, None));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("codes.toml");
     let own = "include = [\"builtin:parcels/vendors/kuaidi100.toml\"]\n\
@@ -154,7 +158,7 @@ fn unknown_codes_are_counted_and_may_be_told() {
     let config = Kuaidi100Config { customer: "c".to_owned(), statuses, ..Kuaidi100Config::default() };
     let account = Kuaidi100::new(&config, Secret::new("s3cret-key")).unwrap();
     let trace = account.read_query(&number(), &answer(body)).map_err(|t| t.failure).unwrap();
-    assert_eq!((trace.unknown, trace.events[1].exception), (1, Some(Exception::Missort)));
+    assert_eq!((trace.unknown, trace.scans[1].exception), (1, Some(Exception::Missort)));
     let config = Kuaidi100Config { statuses: Some("nowhere.toml".to_owned()), ..config };
     let fault = Kuaidi100::new(&config, Secret::new("k")).unwrap_err();
     assert!(fault.contains("nowhere.toml"), "{fault}");
@@ -250,7 +254,7 @@ fn push(status: &str, number: &str, salt: &str) -> String {
 fn a_push_is_believed_only_with_its_signature() {
     let salt = Secret::new("pepper");
     let read = |body: &str| {
-        account().read_push(&number(), body.as_bytes(), &salt).map(|p| (p.trace.events.len(), p.on))
+        account().read_push(&number(), body.as_bytes(), &salt).map(|p| (p.trace.scans.len(), p.on))
     };
     let good = push("polling", "YT0000000000001", "pepper");
     for (body, want) in [
@@ -297,11 +301,11 @@ fn rows_that_cannot_be_used_are_counted_and_take_nothing_with_them() {
     let trace = read(body).unwrap();
     let reasons: Vec<&str> = trace.rejects.iter().map(|r| r.reason.as_str()).collect();
     assert_eq!(reasons, ["time is not an instant", "time is missing", "is not an object"]);
-    assert_eq!((trace.events.len(), trace.rows), (3, 6));
-    assert_eq!(trace.events[2].place, None, "a number is no place");
+    assert_eq!((trace.scans.len(), trace.rows), (3, 6));
+    assert_eq!(trace.scans[2].place, None, "a number is no place");
     let many = vec![rows[0]; MOST_EVENTS + 2].join(",");
     let trace = read(format!(r#"{{"status":"200","data":[{many}]}}"#)).unwrap();
-    assert_eq!((trace.events.len(), trace.rejects.len()), (MOST_EVENTS, 1), "there is an end to it");
+    assert_eq!((trace.scans.len(), trace.rejects.len()), (MOST_EVENTS, 1), "there is an end to it");
 }
 
 proptest! {
@@ -321,7 +325,7 @@ proptest! {
         body["data"][1][field] = value;
         body[top] = serde_json::from_str(other).unwrap();
         if let Ok(trace) = account().read_query(&number(), &answer(body.to_string())) {
-            prop_assert_eq!(trace.events.len() + trace.rejects.len(), trace.rows);
+            prop_assert_eq!(trace.scans.len() + trace.rejects.len(), trace.rows);
         }
     }
 
@@ -342,13 +346,8 @@ proptest! {
         for i in 0..n {
             rows.swap(i, (seed.rotate_left(i as u32 * 7) % n as u64) as usize);
         }
-        let since = Instant::from_secs(1_767_600_000);
         let now = Instant::from_secs(1_800_000_000);
-        let fold = |body: &str| {
-            let mut trace = read(body).unwrap();
-            trace.tidy(None, now);
-            (trace.standing(since), trace.events)
-        };
+        let fold = |body: &str| read(body).unwrap().fold(Known { shipped: None, now });
         prop_assert_eq!(fold(&body.to_string()), fold(QUERY));
     }
 }

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::model::{Observation, Value, hash64};
 use crate::core::parcel::Milestone;
+use crate::core::parcel::fold::{Counts, Known};
 use crate::core::time::{Instant, Span};
 use crate::sources::parcels::courier::On;
 use crate::sources::parcels::due::{Calls, Due, Over, RESERVED_FOR, Rules, due, risk};
 use crate::sources::parcels::gap::Gap;
-use crate::sources::parcels::trace::{Link, Standing, Whose as OfWhom};
+use crate::sources::parcels::said::{Said, Word};
+use crate::sources::parcels::trace::{Link, Standing, WAITS, Whose as OfWhom};
 use crate::sources::parcels::{Number, Trace, Trouble, Whose};
 use crate::sources::platform::Reject;
 use crate::sources::poll::{Class, Failure, Reaction};
@@ -46,6 +48,28 @@ const LINKS: usize = 8;
 /// brings it back.
 pub const HORIZON: Span = Span::from_minutes(60 * 24 * 60);
 const KEPT_FOR: Span = Span::from_minutes(70 * 24 * 60);
+/// Parcels of which is told at a time that nothing was heard of them.
+const SILENT: usize = 200;
+/// What is said of a parcel beside where it stands.
+const WORDS: [&str; 17] = [
+    "order_over",
+    "moved_after_delivery",
+    "revived",
+    "signed_again",
+    "no_delivery_scan",
+    "signed_early",
+    "signed_elsewhere",
+    "detour",
+    "tz_suspect",
+    "old_trace",
+    "refunded",
+    "attempts",
+    "node",
+    "location",
+    "waits",
+    "forward_no",
+    "other_carrier",
+];
 /// Nobody waits longer without looking again.
 const LONGEST: Span = Span::from_secs(60);
 
@@ -74,6 +98,9 @@ pub struct Kept {
     /// A digest of all that was observed of it.
     #[serde(default)]
     digest: u64,
+    /// What was said of it beside.
+    #[serde(default, skip_serializing_if = "Said::is_empty")]
+    said: Said,
     /// The revision of that.
     #[serde(default)]
     revision: i64,
@@ -124,8 +151,8 @@ pub struct Step {
     pub rejects: Vec<Reject>,
     /// How many rows the answer had.
     pub rows: usize,
-    /// Events that lie ahead.
-    pub ahead: usize,
+    /// What of its scans could not be used.
+    pub counts: Counts,
     /// Codes that nobody knows.
     pub unknown: usize,
     /// It says less than what is known: an old push, or one that was overtaken.
@@ -268,8 +295,11 @@ impl Planner {
         {
             parcel.sweep = self.sweep;
             let same = |l: &Link| (&l.source, &l.kind, &l.id) == (&link.source, &link.kind, &link.id);
-            if !parcel.links.iter().any(same) && parcel.links.len() < LINKS {
-                parcel.links.push(link);
+            match parcel.links.iter().position(same) {
+                // What its case says may be news.
+                Some(place) => parcel.links[place] = link,
+                None if parcel.links.len() < LINKS => parcel.links.push(link),
+                None => {}
             }
             if parcel.kept.shipped.is_none() && shipped.is_some() {
                 (parcel.kept.shipped, parcel.kept.since) = (shipped, since.min(parcel.kept.since));
@@ -293,6 +323,7 @@ impl Planner {
             standing: Standing::unknown(since),
             began: None,
             digest: 0,
+            said: Said::default(),
             revision: 0,
             misses: 0,
             pushed_since: None,
@@ -466,22 +497,31 @@ impl Planner {
             Some(On::Yes | On::Corrected) => kept.pushed_since = kept.pushed_since.or(Some(now)),
             Some(On::Shutdown | On::Abort) => kept.pushed_since = None,
         }
-        let ahead = trace.tidy(kept.shipped, now);
         let (rejects, rows) = (std::mem::take(&mut trace.rejects), trace.rows);
         let unknown = trace.unknown;
-        let (standing, began) = trace.standing(kept.since);
+        let parcel = trace.fold(Known { shipped: kept.shipped, now });
+        let standing = Standing::of(&parcel, kept.since);
         let was = &kept.standing;
         let is_stale =
             standing.newest < was.newest || (standing.newest == was.newest && standing.events < was.events);
         let mut observations = Vec::new();
         if !is_stale {
             let whose = self.whose(number, links, &kept);
+            let began = parcel.changed.unwrap_or(kept.since);
             let began = kept.began.map_or(began, |before| before.max(began));
-            observations = trace.observations(whose, &standing, began);
+            observations = trace.observations(whose, &parcel, began);
             let digest = hash64(format!("{observations:?}").as_bytes());
             if digest == kept.digest {
                 observations.clear();
             }
+            let mut words = trace.words(whose, &parcel, now);
+            if pushed == Some(On::Corrected) {
+                words.push(Word::new("other_carrier", Value::Bool(true), now));
+            }
+            let newest = parcel.newest.unwrap_or(kept.since);
+            // What waits for no longer than so long is over then, whenever that is seen.
+            let over_at = parcel.way.waits.map_or(newest, |(_, at)| at + WAITS).min(now).max(newest);
+            observations.extend(kept.said.tell(words, &WORDS, over_at, |at| whose.observation(at)));
             if standing.milestone != kept.standing.milestone
                 && let Some(over) = kept.over.take()
             {
@@ -489,9 +529,42 @@ impl Planner {
             }
             (kept.digest, kept.standing, kept.began) = (digest, standing, Some(began));
         }
+        let whose = self.whose(number, links, &kept);
+        let fresh = Word::new("fresh", Value::Bool(true), now);
+        if kept.said.is("fresh", &Value::Bool(false)) {
+            observations.extend(kept.said.say(fresh, |at| whose.observation(at)));
+        }
         self.end(number, &mut kept, &mut observations, now);
         self.revise(&mut kept, &mut observations, now);
-        Step { number: number.clone(), row: kept, observations, rejects, rows, ahead, unknown, is_stale }
+        let (number, counts) = (number.clone(), parcel.counts);
+        Step { number, row: kept, observations, rejects, rows, counts, unknown, is_stale }
+    }
+
+    /// Parcels of which nothing was heard for twice as long as was planned (数据不新鲜): what to keep of them, some at a
+    /// time; then [`Planner::kept`]. Rules that go by time rest until something is heard.
+    pub fn silent(&self, now: Instant) -> Vec<Step> {
+        let is_silent = |(number, parcel): &(&Arc<Number>, &Parcel)| {
+            let kept = &parcel.kept;
+            if kept.over.is_some() || kept.said.is("fresh", &Value::Bool(false)) {
+                return false;
+            }
+            let Due::At(at) = due(number, &kept.standing, &calls(kept), &self.settings.rules) else {
+                return false;
+            };
+            // What was never asked for waits for its turn.
+            let Some(base) = kept.heard.or(kept.asked) else { return false };
+            now.since(at) > at.since(base).max(self.settings.rules.floor.times(2))
+        };
+        let step = |(number, parcel): (&Arc<Number>, &Parcel)| {
+            let mut kept = parcel.kept.clone();
+            let whose = self.whose(number, &parcel.links, &kept);
+            let word = Word::new("fresh", Value::Bool(false), now);
+            let mut observations: Vec<_> =
+                kept.said.say(word, |at| whose.observation(at)).into_iter().collect();
+            self.revise(&mut kept, &mut observations, now);
+            Step { observations, ..step(number, kept) }
+        };
+        self.parcels.iter().filter(is_silent).take(SILENT).map(step).collect()
     }
 
     /// The vendor tells us by itself from now on.
@@ -693,14 +766,14 @@ fn step(number: &Arc<Number>, row: Kept) -> Step {
         observations: Vec::new(),
         rejects: Vec::new(),
         rows: 0,
-        ahead: 0,
+        counts: Counts::default(),
         unknown: 0,
         is_stale: false,
     }
 }
 
 fn unnamed(trace: &Trace, now: Instant) -> Kept {
-    let since = trace.events.iter().map(|e| e.at).min().unwrap_or(now).min(now);
+    let since = trace.scans.iter().map(|s| s.at).filter(|at| at.is_plausible()).min().unwrap_or(now).min(now);
     Kept {
         since,
         shipped: None,
@@ -710,6 +783,7 @@ fn unnamed(trace: &Trace, now: Instant) -> Kept {
         standing: Standing::unknown(since),
         began: None,
         digest: 0,
+        said: Said::default(),
         revision: 0,
         misses: 0,
         pushed_since: Some(now),

@@ -1,5 +1,5 @@
-//! What is said of one parcel (物流轨迹), and what that means: the events in their order, where the parcel stands now, and
-//! the observations that follow (`logistics` 5).
+//! What is said of one parcel (物流轨迹), and what that means: where the parcel stands now, and the observations that follow
+//! (`logistics` 5). What became of it is worked out in `core::parcel::fold`, the only fold there is.
 //!
 //! Texts of scans are not kept: couriers and recipients are called by name and number in them.
 
@@ -8,62 +8,34 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::core::model::{Mark, Observation, Value};
+use crate::core::parcel::fold::{Known, Ledger, Parcel, Passage, Scan, Teller, Whole, fold, province};
 use crate::core::parcel::{Exception, Milestone};
 use crate::core::time::{Instant, Span};
 use crate::sources::parcels::Number;
+use crate::sources::parcels::said::Word;
 use crate::sources::platform::Reject;
 use crate::sources::row::mark;
-
-/// Movement so soon after the delivery was stamped too early, and reopens nothing (`logistics` 5, F4).
-const EARLY: Span = Span::from_minutes(30);
-/// An event further ahead is kept out until then (`logistics` 5, F9).
-pub const AHEAD: Span = Span::from_minutes(10);
-/// An event so long before the parcel was shipped is of an earlier life of the number (`logistics` 5, F11).
-const EARLIER_LIFE: Span = Span::from_minutes(48 * 60);
-
-/// One event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// When.
-    pub at: Instant,
-    /// Where that brought it.
-    pub milestone: Milestone,
-    /// What was reported as wrong.
-    pub exception: Option<Exception>,
-    /// The vendor calls it signed, though it only lies in a locker or station.
-    pub claimed: bool,
-    /// Somebody else signed.
-    pub proxy: bool,
-    /// The city or district.
-    pub place: Option<String>,
-}
 
 /// What the vendor says of the parcel as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// The vendor's own code.
     pub code: String,
-    /// Where it is; [`Milestone::Unknown`] where the code does not say.
-    pub milestone: Milestone,
-    /// What is wrong.
-    pub exception: Option<Exception>,
     /// A timer of the vendor's that ran out: `r05`, `r07` (`logistics` 6).
     pub hint: Option<Arc<str>>,
-    /// As of an event.
-    pub claimed: bool,
-    /// As of an event.
-    pub proxy: bool,
-    /// A short code stands for several milestones: what its events say more exactly, counts.
-    pub covers: Vec<Milestone>,
+    /// What that means.
+    pub whole: Whole,
 }
 
 /// All that is said of one parcel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {
-    /// The events, in any order.
-    pub events: Vec<Event>,
+    /// The scans, in any order.
+    pub scans: Vec<Scan>,
     /// The vendor's state.
     pub state: Option<State>,
+    /// Where it goes, where the vendor says so.
+    pub to: Option<String>,
     /// Rows that could not be used.
     pub rejects: Vec<Reject>,
     /// How many rows there were.
@@ -94,6 +66,18 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// That of a parcel, known since `since`.
+    pub fn of(parcel: &Parcel, since: Instant) -> Standing {
+        Standing {
+            milestone: parcel.milestone,
+            at: parcel.since.unwrap_or(since),
+            exception: parcel.exception.map(|(is, _)| is),
+            last_scan: parcel.last_scan,
+            newest: parcel.newest,
+            events: parcel.counts.used,
+        }
+    }
+
     /// That of a parcel of which nothing is known since `at`.
     pub fn unknown(at: Instant) -> Standing {
         Standing {
@@ -108,7 +92,7 @@ impl Standing {
 }
 
 /// A case that names a parcel.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Link {
     /// Its source.
     pub source: String,
@@ -118,6 +102,18 @@ pub struct Link {
     pub id: String,
     /// Its attribute `shop`.
     pub shop: Option<String>,
+    /// Where its buyer lives.
+    pub province: Option<String>,
+    /// Its attribute `vip`.
+    pub vip: bool,
+    /// Its attribute `value`, in cents.
+    pub worth: Option<i64>,
+    /// When the buyer got the money back.
+    pub refunded: Option<Instant>,
+    /// What the buyer was promised.
+    pub promise: Option<Instant>,
+    /// It needs nothing of the parcel any more: received, cancelled, refunded.
+    pub over: bool,
     /// What goes back to the shop.
     pub returning: bool,
 }
@@ -140,113 +136,73 @@ pub struct Whose<'a> {
 }
 
 impl Trace {
-    /// Leaves out what is not of this parcel or lies ahead of `now`, puts the rest in order, and takes one of what is
-    /// told twice. Answers how many lie ahead.
-    pub fn tidy(&mut self, shipped: Option<Instant>, now: Instant) -> usize {
-        let before = self.events.len();
-        self.events.retain(|e| e.at <= now + AHEAD);
-        let ahead = before - self.events.len();
-        if let Some(shipped) = shipped {
-            self.events.retain(|e| e.at >= shipped - EARLIER_LIFE);
+    /// What became of the parcel by all that is said of it now: a vendor that always tells the whole list.
+    pub fn fold(&self, known: Known) -> Parcel {
+        let mut ledger = Ledger::new();
+        let seen_at = known.now;
+        ledger.replace(Teller::Aggregator, self.scans.iter().map(|scan| Scan { seen_at, ..scan.clone() }));
+        let mut parcel = fold(&ledger, known);
+        if let Some(state) = &self.state {
+            parcel.settle(&state.whole);
         }
-        self.events.sort_by_key(|e| (e.at, e.milestone.rank(), e.milestone, e.exception));
-        self.events.dedup_by(|b, a| (a.at, a.milestone, a.exception) == (b.at, b.milestone, b.exception));
-        ahead
+        parcel
     }
 
-    /// Where the parcel stands by all that is said, and since when everything about that holds. The trace is tidy.
-    pub fn standing(&self, since: Instant) -> (Standing, Instant) {
-        let mut is = Standing::unknown(since);
-        let mut began = since;
-        for event in &self.events {
-            let milestone = event.leads_from(is.milestone, is.at);
-            let over = is.exception.is_some_and(|e| e.is_over_at(event.milestone));
-            let exception = event.exception.or(is.exception.filter(|_| !over));
-            if milestone != is.milestone {
-                is.at = event.at;
-            }
-            if (milestone, exception) != (is.milestone, is.exception) {
-                began = event.at;
-            }
-            (is.milestone, is.exception) = (milestone, exception);
-            if event.is_physical() {
-                is.last_scan = Some(event.at);
-            }
-            is.newest = Some(event.at);
-            is.events = is.events.saturating_add(1);
-        }
-        let Some(state) = &self.state else { return (is, began) };
-        // The code of the parcel is more reliable than those of its events (`logistics` 3.1); but what lies in a locker is
-        // not delivered because somebody calls it signed.
-        let says_less = state.milestone == Milestone::Unknown || state.covers.contains(&is.milestone);
-        let milestone = if says_less { is.milestone } else { state.milestone };
-        let over = is.exception.is_some_and(|e| !says_less && e.is_over_at(state.milestone));
-        let known = is.exception.filter(|_| !over);
-        let exception = match state.exception {
-            // "Something is wrong", where an event says what.
-            Some(Exception::Unspecified) => known.or(state.exception),
-            other => other.or(known),
-        };
-        if (milestone, exception) != (is.milestone, is.exception) {
-            let at = is.newest.unwrap_or(since);
-            if milestone != is.milestone {
-                is.at = at;
-            }
-            (is.milestone, is.exception, began) = (milestone, exception, at);
-        }
-        (is, began)
-    }
-
-    /// Whether the vendor calls it signed and it only lies in a locker or station; whether somebody else signed.
-    fn flags(&self, is: &Standing) -> (bool, bool) {
-        let last = self.events.iter().rev().find(|e| e.milestone == is.milestone);
-        let state = self.state.as_ref();
-        let claims = state.is_some_and(|s| s.claimed || s.milestone == Milestone::Delivered);
-        let claimed = is.milestone == Milestone::AtPickupPoint && (claims || last.is_some_and(|e| e.claimed));
-        let proxy = last.is_some_and(|e| e.proxy) || state.is_some_and(|s| s.proxy);
-        (claimed, proxy && is.milestone == Milestone::Delivered)
-    }
-
-    /// What is observed: the parcel's own case, and what it means for the cases that name it. Without a revision yet. The
-    /// trace is tidy, and this is where it stands.
-    pub fn observations(&self, whose: Whose<'_>, is: &Standing, began: Instant) -> Vec<Observation<'static>> {
+    /// What is observed: the parcel's own case, and what it means for the cases that name it. Without a revision yet.
+    /// What is said of where it stands is said as of `began`.
+    pub fn observations(
+        &self,
+        whose: Whose<'_>,
+        parcel: &Parcel,
+        began: Instant,
+    ) -> Vec<Observation<'static>> {
         let text = |text: &str| Value::Text(text.to_owned().into());
-        let of = |as_of| Observation {
-            source: whose.source.to_owned().into(),
-            kind: "parcel".into(),
-            id: whose.number.to_string().into(),
-            as_of,
-            revision: 0,
-            marks: Vec::new(),
-            attributes: Vec::new(),
-        };
-        let mut known = of(whose.since);
+        let mut known = whose.observation(whose.since);
         known.attributes.push(("carrier".into(), text(whose.number.carrier())));
         known.attributes.push(("waybill".into(), text(whose.number.waybill())));
         let shop = whose.shop.or_else(|| whose.links.iter().find_map(|link| link.shop.as_deref()));
         known.attributes.extend(shop.map(|shop| ("shop".into(), text(shop))));
-        let order = whose.links.iter().find(|link| !link.returning).or(whose.links.first());
+        let order = whose.order();
         known.attributes.extend(order.map(|link| ("order".into(), text(&link.id))));
-        let (claimed, proxy) = self.flags(is);
-        let mut stands = of(began);
-        stands.attributes.push(("status".into(), text(is.milestone.word())));
-        stands.attributes.push(("exception".into(), text(is.exception.map_or("none", Exception::word))));
+        if whose.links.iter().any(|link| link.vip) {
+            known.attributes.push(("vip".into(), Value::Bool(true)));
+        }
+        let worth = order.and_then(|link| link.worth);
+        known.attributes.extend(worth.map(|cents| ("value".into(), Value::Real(cents as f64 / 100.0))));
+        let returns = !whose.links.is_empty() && whose.links.iter().all(|link| link.returning);
+        known.attributes.push(("direction".into(), text(if returns { "return" } else { "out" })));
+        known.marks.extend(whose.shipped.map(|at| mark("shipped", at)));
+        let promise = order.filter(|link| !link.returning).and_then(|link| link.promise);
+        known.marks.extend(promise.map(|at| mark("deliver_by", at)));
+        let from = parcel.way.from.as_deref().and_then(province);
+        let to = self.province_of(order);
+        known.attributes.extend(from.map(|from| ("from".into(), text(from))));
+        if let Some(to) = &to {
+            known.attributes.push(("to".into(), text(to)));
+            known.attributes.push(("province".into(), text(to)));
+        }
+        if let Some((from, to)) = from.zip(to.as_deref()) {
+            known.attributes.push(("lane".into(), text(&format!("{from}→{to}"))));
+            known.attributes.push(("same_province".into(), Value::Bool(from == to)));
+        }
+        let mut stands = whose.observation(began);
+        stands.attributes.push(("status".into(), text(parcel.milestone.word())));
+        let exception = parcel.exception.map_or("none", |(is, _)| is.word());
+        stands.attributes.push(("exception".into(), text(exception)));
         let hint = self.state.as_ref().and_then(|s| s.hint.as_deref());
         stands.attributes.push(("vendor_hint".into(), text(hint.unwrap_or("none"))));
         stands.attributes.extend(self.state.as_ref().map(|s| ("vendor_state".into(), text(&s.code))));
-        if matches!(is.milestone, Milestone::AtPickupPoint | Milestone::Delivered) {
-            stands.attributes.push(("claimed_delivered".into(), Value::Bool(claimed)));
-            stands.attributes.push(("proxy".into(), Value::Bool(proxy)));
+        if matches!(parcel.milestone, Milestone::AtPickupPoint | Milestone::Delivered) {
+            stands.attributes.push(("claimed_delivered".into(), Value::Bool(parcel.claimed)));
+            stands.attributes.push(("proxy".into(), Value::Bool(parcel.proxy)));
         }
         let mut observations = vec![known, stands];
-        let Some(newest) = is.newest else { return observations };
-        let marks = self.marks(is);
+        let Some(newest) = parcel.newest else { return observations };
+        let marks = marks(parcel);
         let find = |name: &str| marks.iter().find(|m| m.name == name).map(|m| m.at);
         let (picked_up, delivered) = (find("picked_up"), find("delivered"));
-        let mut happened = of(newest);
+        let mut happened = whose.observation(newest);
         happened.marks = marks;
-        let place = self.events.iter().rev().find_map(|e| e.place.as_deref());
-        happened.attributes.extend(place.map(|place| ("location".into(), text(place))));
         observations.push(happened);
         for link in whose.links {
             let names =
@@ -256,87 +212,145 @@ impl Trace {
                 .into_iter()
                 .filter_map(|(n, at)| Some(mark(n, at?)))
                 .collect();
-            if !marks.is_empty() {
-                observations.push(Observation {
-                    source: link.source.clone().into(),
-                    kind: link.kind.clone().into(),
-                    id: link.id.clone().into(),
-                    marks,
-                    ..of(newest)
-                });
-            }
+            observations.push(Observation {
+                source: link.source.clone().into(),
+                kind: link.kind.clone().into(),
+                id: link.id.clone().into(),
+                marks,
+                attributes: vec![("tracked".into(), Value::Bool(true))],
+                ..whose.observation(newest)
+            });
         }
         observations
     }
 
-    /// What happened, by name. `last_scan` comes with every scan; what may happen again comes whenever the parcel enters
-    /// it anew. An event that does not lead where it says (stamped too early, after the end) is a scan and no more.
-    fn marks(&self, is: &Standing) -> Vec<Mark<'static>> {
-        let mut marks: Vec<Mark<'static>> = Vec::with_capacity(self.events.len() + 4);
-        let (mut was, mut since) = (Milestone::NoTrace, Instant::MIN);
-        // What happens once: the first hands it was in, the first signature, the latest attempt.
-        let mut once: [(&'static str, Option<Instant>); 5] =
-            ["picked_up", "out_for_delivery", "delivered", "signed", "cancelled"].map(|name| (name, None));
-        let [picked_up, out, delivered, signed, cancelled] = &mut once;
-        for event in &self.events {
-            if event.is_physical() {
-                marks.push(mark("last_scan", event.at));
-                picked_up.1.get_or_insert(event.at);
-            }
-            if let Some(exception) = event.exception {
-                let reference = format!("{}:{}", exception.word(), event.at.as_secs());
-                marks.push(Mark { reference: Some(reference.into()), ..mark("exception", event.at) });
-            }
-            if event.claimed || event.milestone == Milestone::Delivered {
-                signed.1.get_or_insert(event.at);
-            }
-            let milestone = event.leads_from(was, since);
-            if milestone == event.milestone {
-                match milestone {
-                    Milestone::OutForDelivery => out.1 = Some(event.at),
-                    Milestone::Delivered => drop(delivered.1.get_or_insert(event.at)),
-                    Milestone::Cancelled => cancelled.1 = Some(event.at),
-                    Milestone::PickedUp | Milestone::Unknown => {}
-                    other if other != was => marks.push(mark(other.word(), event.at)),
-                    _ => {}
-                }
-            }
-            if milestone != was {
-                (was, since) = (milestone, event.at);
-            }
+    /// Where it goes: by its order, else as the vendor says.
+    fn province_of(&self, order: Option<&Link>) -> Option<String> {
+        let told = order.and_then(|link| link.province.as_deref());
+        let by_vendor = || self.to.as_deref().and_then(province).map(str::to_owned);
+        told.map(|told| province(told).unwrap_or(told).to_owned()).or_else(by_vendor)
+    }
+
+    /// What rules ask of it beside where it stands; each as of when it began to be so. Only what is so: the rest is not.
+    pub fn words(&self, whose: Whose<'_>, parcel: &Parcel, now: Instant) -> Vec<Word> {
+        use crate::core::parcel::fold::Oddity;
+        let mut words = Vec::new();
+        let Some(newest) = parcel.newest else { return words };
+        let way = &parcel.way;
+        for (name, at) in [
+            ("moved_after_delivery", parcel.odd_at(Oddity::Reopened)),
+            ("revived", parcel.odd_at(Oddity::Revived)),
+            ("signed_again", parcel.odd_at(Oddity::Resigned)),
+            ("no_delivery_scan", way.unannounced),
+            ("signed_early", way.early),
+            ("detour", way.detour),
+            ("tz_suspect", (parcel.counts.other_zone > 0).then_some(newest)),
+            ("old_trace", self.begins_before(whose.shipped).then_some(whose.since)),
+            ("refunded", whose.links.iter().filter(|l| !l.returning).find_map(|link| link.refunded)),
+        ] {
+            words.extend(at.map(|at| Word::new(name, Value::Bool(true), at)));
         }
-        marks.extend(once.into_iter().filter_map(|(name, at)| Some(mark(name, at?))));
-        // The vendor knows it of the whole, and of no event.
-        let word = is.milestone.word();
-        let says = !matches!(is.milestone, Milestone::NoTrace | Milestone::Unknown);
-        if says && is.newest.is_some() && !marks.iter().any(|m| m.name == word) {
-            marks.push(mark(word, is.at));
-            if is.milestone == Milestone::Delivered && !marks.iter().any(|m| m.name == "signed") {
-                marks.push(mark("signed", is.at));
-            }
+        if !whose.links.is_empty() && whose.links.iter().all(|link| link.over) {
+            words.push(Word::new("order_over", Value::Bool(true), newest));
         }
-        marks
+        if parcel.attempts > 0 {
+            words.push(Word::new("attempts", Value::Int(parcel.attempts.into()), newest));
+        }
+        let to = self.province_of(whose.order());
+        let signed_in = way.delivered_in.as_deref().and_then(province);
+        if let (Some(is), Some(to), Milestone::Delivered, Some(at)) =
+            (signed_in, to, parcel.milestone, parcel.since)
+            && is != to
+        {
+            words.push(Word::new("signed_elsewhere", Value::Bool(true), at));
+        }
+        if let Some(node) = &way.node {
+            let at = parcel.last_scan.unwrap_or(newest);
+            words.push(Word::new("node", Value::Text(node.to_string().into()), at));
+            words.push(Word::new("location", Value::Text(node.to_string().into()), at));
+        }
+        if let Some((exception, at)) = way.waits.filter(|(_, at)| now < *at + WAITS) {
+            words.push(Word::new("waits", Value::Text(exception.word().into()), at));
+        }
+        if let Some(number) = &parcel.forward_no {
+            words.push(Word::new("forward_no", Value::Text(number.to_string().into()), newest));
+        }
+        // Nothing is said of the time before the case began: what is said first holds from there (T6).
+        for word in &mut words {
+            word.at = word.at.max(whose.since);
+        }
+        words
+    }
+
+    /// Whether a scan is older than the shipping by more than a late upload explains (R25).
+    fn begins_before(&self, shipped: Option<Instant>) -> bool {
+        let old = |shipped: Instant| {
+            let mut plausible = self.scans.iter().filter(|scan| scan.at.is_plausible());
+            plausible.any(|scan| scan.at < shipped - EARLIER_LIFE)
+        };
+        shipped.is_some_and(old)
     }
 }
 
-impl Event {
-    /// Where a parcel is after it that was at `was` since `at` (`logistics` 5, F3–F6).
-    fn leads_from(&self, was: Milestone, at: Instant) -> Milestone {
-        match (was, self.milestone) {
-            (was, Milestone::Unknown) => was,
-            (Milestone::Delivered, Milestone::Returning | Milestone::Returned) => self.milestone,
-            (Milestone::Delivered, _) if self.at.since(at) <= EARLY => Milestone::Delivered,
-            (Milestone::Returned, _) => Milestone::Returned,
-            // A number that was void and is picked up all the same.
-            (Milestone::Cancelled, other) if other != Milestone::PickedUp => Milestone::Cancelled,
-            (_, milestone) => milestone,
-        }
+/// A scan so long before the parcel was shipped is of an earlier life of the number (`logistics` 5, F11).
+const EARLIER_LIFE: Span = Span::from_minutes(48 * 60);
+/// What makes a parcel wait without anybody's fault excuses it for so long (`logistics` 6.1).
+pub const WAITS: Span = Span::from_minutes(48 * 60);
+
+impl Whose<'_> {
+    /// The order it belongs to; of what goes back, the after-sale.
+    fn order(&self) -> Option<&Link> {
+        self.links.iter().find(|link| !link.returning).or(self.links.first())
     }
 
-    /// Whether somebody had it in their hands (`logistics` 5, F8): a place where the code says nothing.
-    pub fn is_physical(&self) -> bool {
-        self.milestone.is_physical() || (self.milestone == Milestone::Unknown && self.place.is_some())
+    /// Something of the parcel's own case.
+    pub fn observation(&self, as_of: Instant) -> Observation<'static> {
+        Observation {
+            source: self.source.to_owned().into(),
+            kind: "parcel".into(),
+            id: self.number.to_string().into(),
+            as_of,
+            revision: 0,
+            marks: Vec::new(),
+            attributes: Vec::new(),
+        }
     }
+}
+
+/// What happened, by name. `last_scan` comes with every scan; what may happen again comes whenever the parcel enters it
+/// anew.
+fn marks(parcel: &Parcel) -> Vec<Mark<'static>> {
+    let way = &parcel.way;
+    let mut marks: Vec<Mark<'static>> = Vec::with_capacity(way.passages.len() + 4);
+    // What happens once: the first delivery, the latest attempt, the first signature.
+    let mut once: [(&'static str, Option<Instant>); 6] =
+        ["out_for_delivery", "delivered", "signed", "cancelled", "picked_up", "returned"]
+            .map(|name| (name, None));
+    let [out, delivered, signed, cancelled, picked_up, returned] = &mut once;
+    picked_up.1 = parcel.picked_up;
+    for (passage, at) in &way.passages {
+        match passage {
+            Passage::Scan => marks.push(mark("last_scan", *at)),
+            Passage::Reported(exception) => {
+                let reference = format!("{}:{}", exception.word(), at.as_secs());
+                marks.push(Mark { reference: Some(reference.into()), ..mark("exception", *at) });
+            }
+            Passage::Signed => drop(signed.1.get_or_insert(*at)),
+            Passage::Entered(milestone) => match milestone {
+                Milestone::OutForDelivery => out.1 = Some(*at),
+                Milestone::Delivered => drop(delivered.1.get_or_insert(*at)),
+                Milestone::Cancelled => cancelled.1 = Some(*at),
+                Milestone::Returned => drop(returned.1.get_or_insert(*at)),
+                Milestone::PickedUp => drop(picked_up.1.get_or_insert(*at)),
+                Milestone::Unknown | Milestone::NoTrace => {}
+                other => marks.push(mark(other.word(), *at)),
+            },
+        }
+    }
+    marks.extend(once.into_iter().filter_map(|(name, at)| Some(mark(name, at?))));
+    marks.extend(way.first.map(|at| mark("traced", at)));
+    marks.extend(way.moved_on.map(|at| mark("moved_on", at)));
+    marks
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod clock;
 mod escalation;
 mod laws;
 mod learned;
+mod parcels;
 mod people;
 mod restart;
 mod shifts;

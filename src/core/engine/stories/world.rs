@@ -212,7 +212,7 @@ impl Plan {
                 .iter()
                 .map(|(name, class)| (Arc::from(*name), card(name, *class)))
                 .collect(),
-            rules: RuleText::of(&self.policy.clock),
+            rules: RuleText::of(&self.policy),
             revision: self.revision,
         }
     }

@@ -6,22 +6,28 @@
 
 mod number;
 mod orders;
+mod place;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod way;
+mod whole;
 
 use std::sync::Arc;
 
 pub use self::number::{successor, waybills};
 pub use self::orders::{OrderParcels, order_milestone, trail};
+pub use self::place::{city, province};
 pub use self::scan::{Ledger, Scan, Teller};
+pub use self::way::{Passage, Way};
+pub use self::whole::Whole;
 use crate::core::parcel::{Exception, Milestone};
 use crate::core::time::{Instant, Span};
 
 /// Movement so soon after the delivery was stamped too early, and reopens nothing (F4).
 const EARLY: Span = Span::from_minutes(30);
 /// A scan further ahead is kept out until then (F9).
-const AHEAD: Span = Span::from_minutes(10);
+pub const AHEAD: Span = Span::from_minutes(10);
 /// A scan so long before the parcel was shipped is of an earlier life of the number (F11).
 const EARLIER_LIFE: Span = Span::from_minutes(48 * 60);
 /// A number that is declared or picked up so long after its end lives again (F11, Q05).
@@ -105,8 +111,12 @@ pub struct Parcel {
     pub signed: Option<Instant>,
     /// Days on which it was carried to the recipient in vain (F13).
     pub attempts: u32,
+    /// Since when all holds that is said of where it is and what is wrong.
+    pub changed: Option<Instant>,
     /// What should not happen, in order, each kind once.
     pub odd: Vec<(Oddity, Instant)>,
+    /// The way it took.
+    pub way: Way,
     /// What could not be used.
     pub counts: Counts,
 }
@@ -132,7 +142,9 @@ pub fn fold(ledger: &Ledger, known: Known) -> Parcel {
         newest: None,
         signed: None,
         attempts: 0,
+        changed: None,
         odd: Vec::new(),
+        way: Way::default(),
         counts,
     };
     let mut before: Option<&Scan> = None;
@@ -280,6 +292,8 @@ impl Parcel {
         }
         // A scan that does not lead where it says is not the end of a problem either.
         let leads = milestone == scan.milestone;
+        let before = (self.milestone, self.exception.map(|(is, _)| is));
+        self.way.pass(scan, self.milestone, milestone, self.signed.filter(|first| *first < scan.at));
         let over = |(is, _): &(Exception, Instant)| scan.clears || leads && is.is_over_at(milestone);
         self.exception = self.exception.take().filter(|is| !over(is));
         if let Some(exception) = scan.exception {
@@ -295,6 +309,14 @@ impl Parcel {
             self.claimed |= scan.claimed;
             self.proxy |= scan.proxy;
         }
+        if before != (self.milestone, self.exception.map(|(is, _)| is)) {
+            self.changed = Some(scan.at);
+        }
+    }
+
+    /// When something odd of this kind happened.
+    pub fn odd_at(&self, what: Oddity) -> Option<Instant> {
+        self.odd.iter().find(|(kind, _)| *kind == what).map(|(_, at)| *at)
     }
 
     /// Where the scan brings it (F3 to F6).

@@ -25,6 +25,13 @@ pub struct Reading {
     pub evidence: Vec<Evidence>,
 }
 
+impl Reading {
+    /// Whether a phrase says it, and not only a pair of ideas.
+    pub fn is_by_phrase(&self, of: Of) -> bool {
+        self.evidence.iter().any(|evidence| evidence.of == of && evidence.by == By::Lexicon)
+    }
+}
+
 /// What a piece of evidence speaks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

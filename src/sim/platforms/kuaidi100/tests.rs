@@ -135,7 +135,7 @@ impl Reader {
                 kind: "order".to_owned(),
                 id: format!("o-{id}"),
                 shop: Some("flagship".to_owned()),
-                returning: false,
+                ..Link::default()
             };
             let number = Number::parse(id).unwrap();
             self.planner.named(number, link, parcel.shipped, Some(parcel.shipped), false, self.now);
@@ -161,7 +161,7 @@ impl Reader {
         } else {
             self.heard.insert(number.to_string(), self.now);
         }
-        assert!(step.rejects.is_empty() && step.ahead == 0, "{:?}", step.rejects);
+        assert!(step.rejects.is_empty() && step.counts.ahead == 0, "{:?}", step.rejects);
         let elapsed = self.elapsed();
         self.planner.kept(step, is_answer, elapsed);
     }
@@ -281,7 +281,8 @@ fn compare(reader: &Reader, vendor: &Kuaidi100) -> Vec<String> {
         if !lost.is_empty() || !invented.is_empty() {
             wrong.push(format!("{id}: lost {lost:?}, invented {invented:?}"));
         }
-        let ours = ["last_scan", "exception", "closed", "reopened", "signed"];
+        let ours =
+            ["last_scan", "exception", "closed", "reopened", "signed", "shipped", "traced", "moved_on"];
         for (name, at) in case.marks.iter().filter(|(name, _)| !ours.contains(&name.as_str())) {
             let is_it = |scan: &&&Scan| {
                 let coded = name == "in_transit" && scan.code == "1002";
@@ -420,7 +421,7 @@ fn the_vendor_refuses_what_the_real_one_refuses() {
         let answer = vendor.answer(&Asked::of(&courier.query(number)), now).into_answer().unwrap();
         courier
             .read_query(number, &answer)
-            .map(|t| t.events.len())
+            .map(|t| t.scans.len())
             .map_err(|t| format!("{} {:?}", t.failure, t.of))
     };
     let calm = Manners::default;
@@ -443,7 +444,7 @@ fn the_vendor_refuses_what_the_real_one_refuses() {
         Kuaidi100::new("sim-customer", "sim-key", 1, Manners { quota: 1, ..calm() }, fleet.clone());
     let mut ask = |at: Instant| {
         let answer = vendor.answer(&Asked::of(&ours().query(&yuantong)), at).into_answer().unwrap();
-        ours().read_query(&yuantong, &answer).map(|t| t.events.len()).map_err(|t| t.failure.to_string())
+        ours().read_query(&yuantong, &answer).map(|t| t.scans.len()).map_err(|t| t.failure.to_string())
     };
     assert!(ask(now).unwrap() > 0);
     assert_eq!(ask(now + Span::from_millis(900)), refused("transient (502)"));

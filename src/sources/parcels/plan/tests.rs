@@ -1,7 +1,7 @@
 //! What is decided, case by case. Whole fleets are followed in `sim::platforms::kuaidi100`.
 
 use super::*;
-use crate::sources::parcels::Event;
+use crate::core::parcel::fold::Scan;
 
 const START: Instant = Instant::from_secs(1_772_337_600);
 
@@ -60,7 +60,7 @@ impl World {
             kind: "order".to_owned(),
             id: format!("o{n}"),
             shop: None,
-            returning: false,
+            ..Link::default()
         };
         let now = self.now();
         self.planner.named(number.clone(), link, now, Some(now), false, now);
@@ -117,15 +117,62 @@ impl World {
 }
 
 fn trace(events: &[(i64, Milestone)]) -> Trace {
-    let event = |(minutes, milestone): &(i64, Milestone)| Event {
-        at: START + Span::from_minutes(*minutes),
-        milestone: *milestone,
-        exception: None,
-        claimed: false,
-        proxy: false,
-        place: None,
+    let scan = |(minutes, milestone): &(i64, Milestone)| Scan {
+        code: Some("1".into()),
+        ..Scan::new(START + Span::from_minutes(*minutes), *milestone)
     };
-    Trace { events: events.iter().map(event).collect(), rows: events.len(), ..Trace::default() }
+    Trace { scans: events.iter().map(scan).collect(), rows: events.len(), ..Trace::default() }
+}
+
+/// Q18, Q21, F9: scans from the future, of 1970, in two zones, ten thousand of them: through the planner, the fold and the
+/// engine by the shipped rules. Bounded, counted, and none of them rings.
+#[test]
+fn scans_that_cannot_be_ring_nothing_however_many_there_are() {
+    use crate::core::calendar::Era;
+    use crate::core::engine::Engine;
+    use crate::core::problem::Problems;
+    let mut world = World::new(settings(false));
+    let number = Arc::new(world.name(1));
+    let of = |at: Instant, milestone, text| Scan {
+        code: Some("0".into()),
+        place: Some("浙江,杭州市".into()),
+        text,
+        ..Scan::new(at, milestone)
+    };
+    let now = START + Span::DAY.times(9);
+    world.elapsed = Span::DAY.times(9);
+    // Every minute of a week, half of them eight hours behind; and what never was.
+    let mut scans: Vec<Scan> = (0..10_000_u64)
+        .map(|n| {
+            let zone = Span::from_minutes(if n % 2 == 0 { 0 } else { 480 });
+            of(START + Span::from_minutes(n as i64) - zone, Milestone::InTransit, n + 1)
+        })
+        .collect();
+    scans.push(of(Instant::from_secs(0), Milestone::Delivered, 0));
+    scans.push(of(now + Span::HOUR.times(8), Milestone::Delivered, 0));
+    scans.push(of(now + Span::DAY, Milestone::Delivered, 0));
+    let trace = Trace { rows: scans.len(), scans, ..Trace::default() };
+    let step = world.planner.took(&number, trace, None, now);
+    let counts = step.counts;
+    assert_eq!((counts.timeless, counts.other_zone + counts.ahead), (1, 2), "{counts:?}");
+    assert!(counts.used <= 2_000, "{counts:?}");
+    let marks: usize = step.observations.iter().map(|seen| seen.marks.len()).sum();
+    assert!(marks < 2_100, "{marks}");
+    let mut file: toml::Table =
+        toml::from_str(include_str!("../../../../config/policies/parcels.toml")).expect("the shipped file");
+    file.remove("alerting");
+    let policy = file.try_into().expect("a policy");
+    let mut engine =
+        Engine::new("d", &policy, Some(START), Era::DEFAULT, &mut Problems::new()).expect("an engine");
+    let mut rung = 0;
+    for seen in &step.observations {
+        let changes = engine.observe(seen, now);
+        assert_eq!((changes.refused, changes.merge.refused, changes.merge.implausible), (None, 0, 0));
+    }
+    while let Some(wake) = engine.next_wake().filter(|wake| *wake <= now + Span::HOUR) {
+        rung += engine.advance(wake).crossings.iter().filter(|c| &*c.cycle.clock != "r34_tz_suspect").count();
+    }
+    assert!(rung <= 2, "{rung} rings of what never was");
 }
 
 fn said(seen: &[Observation<'_>], name: &str) -> Option<String> {
@@ -318,8 +365,7 @@ fn there_are_bounds() {
     // An old number is not taken up; one that is over goes once no case names it any more.
     let number = Number::new("yuantong", "YT0000000000099").unwrap();
     let old = world.now() - HORIZON - Span::HOUR;
-    let link =
-        Link { source: "a".into(), kind: "order".into(), id: "1".into(), shop: None, returning: false };
+    let link = Link { source: "a".into(), kind: "order".into(), id: "1".into(), ..Link::default() };
     world.planner.named(number, link, old, None, false, world.now());
     assert_eq!(world.planner.count(), 3);
 }
@@ -330,8 +376,7 @@ fn a_wall_that_is_set_changes_no_floor() {
     for hours in [-24, 24] {
         let mut planner = Planner::new("k", None, settings(false), BTreeMap::new(), Span::ZERO);
         let number = Number::new("yuantong", "YT0000000000001").unwrap();
-        let link =
-            Link { source: "a".into(), kind: "order".into(), id: "1".into(), shop: None, returning: false };
+        let link = Link { source: "a".into(), kind: "order".into(), id: "1".into(), ..Link::default() };
         planner.named(number, link, START - Span::DAY, None, false, START);
         let mut called = Vec::new();
         for minute in 0..600 {

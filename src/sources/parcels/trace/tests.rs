@@ -1,135 +1,49 @@
-//! Events in every order, and what becomes of a parcel by them (`logistics` 5).
+//! What is told of a parcel by what became of it. The fold itself is tested where it is (`core::parcel::fold`).
+
+use std::collections::BTreeMap;
 
 use super::*;
+use crate::core::time::Span;
 
 fn at(minutes: i64) -> Instant {
     Instant::from_secs(1_772_323_200 + minutes * 60)
 }
 
-fn event(minutes: i64, milestone: Milestone) -> Event {
-    Event { at: at(minutes), milestone, exception: None, claimed: false, proxy: false, place: None }
-}
-
-fn wrong(minutes: i64, milestone: Milestone, exception: Exception) -> Event {
-    Event { exception: Some(exception), ..event(minutes, milestone) }
+fn scan(minutes: i64, milestone: Milestone) -> Scan {
+    Scan { code: Some("1".into()), ..Scan::new(at(minutes), milestone) }
 }
 
 fn state(milestone: Milestone, covers: &[Milestone]) -> State {
-    State {
-        code: "3".to_owned(),
-        milestone,
-        exception: None,
-        hint: None,
-        claimed: false,
-        proxy: false,
-        covers: covers.to_vec(),
-    }
+    let whole = Whole { milestone, exception: None, claimed: false, proxy: false, covers: covers.to_vec() };
+    State { code: "3".to_owned(), hint: None, whole }
 }
 
-fn standing(events: Vec<Event>, state: Option<State>) -> (Standing, Instant) {
-    let mut trace = Trace { events, state, ..Trace::default() };
-    trace.tidy(None, at(100_000));
-    trace.standing(at(0))
+fn known(minutes: i64) -> Known {
+    Known { shipped: None, now: at(minutes) }
 }
 
-#[test]
-fn where_a_parcel_stands() {
-    use Exception as E;
-    use Milestone as M;
-    let way = [event(10, M::Registered), event(60, M::PickedUp), event(300, M::InTransit)];
-    let to = |more: &[Event]| way.iter().chain(more).cloned().collect::<Vec<_>>();
-    for (name, events, want, exception, began) in [
-        ("nothing", vec![], M::NoTrace, None, 0),
-        ("on its way", to(&[]), M::InTransit, None, 300),
-        ("in any order", way.iter().rev().cloned().collect(), M::InTransit, None, 300),
-        (
-            "stamped too early (F4)",
-            to(&[event(400, M::Delivered), event(420, M::OutForDelivery), event(425, M::InTransit)]),
-            M::Delivered,
-            None,
-            400,
-        ),
-        (
-            "goes on after the signature (F5)",
-            to(&[event(400, M::Delivered), event(440, M::InTransit)]),
-            M::InTransit,
-            None,
-            440,
-        ),
-        (
-            "comes back at once",
-            to(&[event(400, M::Delivered), event(410, M::Returning)]),
-            M::Returning,
-            None,
-            410,
-        ),
-        ("void", to(&[event(400, M::Cancelled), event(500, M::InTransit)]), M::Cancelled, None, 400),
-        (
-            "void, and picked up all the same (F6)",
-            to(&[event(400, M::Cancelled), event(500, M::PickedUp)]),
-            M::PickedUp,
-            None,
-            500,
-        ),
-        (
-            "back, and that stays",
-            to(&[event(400, M::Returned), event(500, M::InTransit)]),
-            M::Returned,
-            None,
-            400,
-        ),
-        (
-            "nobody there",
-            to(&[wrong(400, M::DeliveryFailed, E::ContactFailed)]),
-            M::DeliveryFailed,
-            Some(E::ContactFailed),
-            400,
-        ),
-        (
-            "nobody there, and on its way again (F7)",
-            to(&[wrong(400, M::DeliveryFailed, E::ContactFailed), event(500, M::OutForDelivery)]),
-            M::OutForDelivery,
-            None,
-            500,
-        ),
-        (
-            "damaged, and delivered",
-            to(&[wrong(400, M::InTransit, E::Damaged), event(500, M::Delivered)]),
-            M::Delivered,
-            Some(E::Damaged),
-            500,
-        ),
-        ("a note says nothing", to(&[event(400, M::Unknown)]), M::InTransit, None, 300),
-        (
-            "in one second (Q03)",
-            vec![event(60, M::OutForDelivery), event(60, M::AtDestination)],
-            M::OutForDelivery,
-            None,
-            60,
-        ),
-    ] {
-        let (is, since) = standing(events, None);
-        assert_eq!((is.milestone, is.exception, since), (want, exception, at(began)), "{name}");
-    }
+fn of(scans: Vec<Scan>) -> Trace {
+    Trace { scans, ..Trace::default() }
+}
+
+fn number() -> Number {
+    Number::new("yuantong", "YT0000000000001").unwrap()
 }
 
 #[test]
 fn the_vendors_state_counts_for_more_than_codes_of_events_but_not_for_more_than_they_say() {
     use Milestone as M;
-    let events = || vec![event(60, M::PickedUp), event(300, M::AtPickupPoint)];
+    let scans = || vec![scan(60, M::PickedUp), scan(300, M::AtPickupPoint)];
     for (name, state, want) in [
         ("signed, and nobody says where", state(M::Delivered, &[M::AtPickupPoint]), M::AtPickupPoint),
         ("signed by the recipient", state(M::Delivered, &[]), M::Delivered),
         ("a word that says nothing", state(M::Unknown, &[]), M::AtPickupPoint),
     ] {
-        let claims = state.milestone == M::Delivered && want == M::AtPickupPoint;
-        let mut trace = Trace { events: events(), state: Some(state), ..Trace::default() };
-        trace.tidy(None, at(10_000));
-        let (is, _) = trace.standing(at(0));
-        assert_eq!(is.milestone, want, "{name}");
-        assert_eq!(trace.flags(&is).0, claims, "{name}");
-        let marks = trace.marks(&is);
-        assert_eq!(marks.iter().any(|m| m.name == "delivered"), want == M::Delivered, "{name}");
+        let claims = state.whole.milestone == M::Delivered && want == M::AtPickupPoint;
+        let trace = Trace { state: Some(state), ..of(scans()) };
+        let is = trace.fold(known(10_000));
+        assert_eq!((is.milestone, is.claimed), (want, claims), "{name}");
+        assert_eq!(marks(&is).iter().any(|m| m.name == "delivered"), want == M::Delivered, "{name}");
     }
 }
 
@@ -137,65 +51,50 @@ fn the_vendors_state_counts_for_more_than_codes_of_events_but_not_for_more_than_
 #[test]
 fn what_is_stamped_too_early_rings_nothing() {
     use Milestone as M;
-    let mut trace = Trace {
-        events: vec![
-            event(10, M::InTransit),
-            event(60, M::OutForDelivery),
-            event(90, M::Delivered),
-            event(100, M::OutForDelivery),
-            event(110, M::InTransit),
-        ],
-        ..Trace::default()
-    };
-    trace.tidy(None, at(1000));
-    let (is, _) = trace.standing(at(0));
-    let marks = trace.marks(&is);
+    let trace = of(vec![
+        scan(10, M::InTransit),
+        scan(60, M::OutForDelivery),
+        scan(90, M::Delivered),
+        scan(100, M::OutForDelivery),
+        scan(110, M::InTransit),
+    ]);
+    let marks = marks(&trace.fold(known(1000)));
     let of = |name: &str| marks.iter().filter(|m| m.name == name).map(|m| m.at).collect::<Vec<_>>();
     assert_eq!(
         (of("out_for_delivery"), of("in_transit"), of("delivered")),
         (vec![at(60)], vec![at(10)], vec![at(90)])
     );
     assert_eq!(of("last_scan"), [10, 60, 90, 100, 110].map(at));
+    assert_eq!((of("traced"), of("moved_on"), of("picked_up")), (vec![at(10)], vec![at(10)], vec![at(10)]));
 }
 
-#[test]
-fn what_is_not_of_this_life_or_lies_ahead_is_left_out() {
-    use Milestone as M;
-    let day = 24 * 60;
-    let events = vec![
-        event(-3 * day, M::Delivered),
-        event(-day, M::Registered),
-        event(5, M::PickedUp),
-        event(5, M::PickedUp),
-        event(21, M::InTransit),
-    ];
-    let mut trace = Trace { events: events.clone(), ..Trace::default() };
-    assert_eq!(trace.tidy(Some(at(0)), at(10)), 1, "more than ten minutes ahead");
-    let left: Vec<Instant> = trace.events.iter().map(|e| e.at).collect();
-    assert_eq!(left, [at(-day), at(5)], "an earlier life of the number (F11), and what is told twice (F1)");
-    let mut trace = Trace { events, ..Trace::default() };
-    assert_eq!((trace.tidy(None, at(11)), trace.events.len()), (0, 4));
+fn link(kind: &str, returning: bool) -> Link {
+    Link {
+        source: "pdd".to_owned(),
+        kind: kind.to_owned(),
+        id: format!("{kind}-1"),
+        shop: Some("flagship".to_owned()),
+        province: (!returning).then(|| "湖南省".to_owned()),
+        vip: !returning,
+        returning,
+        ..Link::default()
+    }
 }
 
 #[test]
 fn cases_that_name_a_parcel_are_told_of_it() {
     use Milestone as M;
-    let mut trace =
-        Trace { events: vec![event(60, M::PickedUp), event(300, M::Delivered)], ..Trace::default() };
-    trace.tidy(None, at(400));
-    let (is, began) = trace.standing(at(0));
-    let link = |kind: &str, returning: bool| Link {
-        source: "pdd".to_owned(),
-        kind: kind.to_owned(),
-        id: format!("{kind}-1"),
-        shop: Some("flagship".to_owned()),
-        returning,
-    };
+    let place = |place: &str, scan: Scan| Scan { place: Some(place.into()), ..scan };
+    let trace = of(vec![
+        place("浙江,杭州市", scan(60, M::PickedUp)),
+        place("上海,浦东新区", scan(300, M::Delivered)),
+    ]);
+    let is = trace.fold(known(400));
     let links = [link("aftersale", true), link("order", false)];
-    let number = Number::new("yuantong", "YT0000000000001").unwrap();
+    let number = number();
     let whose =
         Whose { source: "k", shop: None, number: &number, links: &links, since: at(0), shipped: Some(at(0)) };
-    let seen = trace.observations(whose, &is, began);
+    let seen = trace.observations(whose, &is, at(300));
     let told: Vec<(String, Vec<(String, Instant)>)> = seen
         .iter()
         .filter(|o| o.source == "pdd")
@@ -209,7 +108,116 @@ fn cases_that_name_a_parcel_are_told_of_it() {
             ("order".to_owned(), marks(["picked_up", "delivered"])),
         ]
     );
-    let text = |name: &str| seen[0].attributes.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-    assert_eq!(text("shop"), Some(Value::Text("flagship".into())));
-    assert_eq!(text("order"), Some(Value::Text("order-1".into())), "the order, not what goes back");
+    let said: BTreeMap<&str, &Value<'_>> = seen[0].attributes.iter().map(|(n, v)| (&**n, v)).collect();
+    let text = |text: &'static str| Value::Text(text.into());
+    for (name, want) in [
+        ("shop", text("flagship")),
+        // The order, not what goes back.
+        ("order", text("order-1")),
+        ("vip", Value::Bool(true)),
+        ("province", text("湖南")),
+        ("lane", text("浙江→湖南")),
+        ("same_province", Value::Bool(false)),
+        ("direction", text("out")),
+    ] {
+        assert_eq!(said.get(name), Some(&&want), "{name}");
+    }
+}
+
+/// What rules ask of the way, each since it is so.
+#[test]
+fn the_way_is_told_in_words() {
+    use Milestone as M;
+    let hour = 60;
+    let at_place =
+        |minutes: i64, milestone, place: &str| Scan { place: Some(place.into()), ..scan(minutes, milestone) };
+    let way = [at_place(0, M::PickedUp, "浙江,杭州市"), at_place(5 * hour, M::InTransit, "江苏,南京市")];
+    let with = |more: &[Scan]| way.iter().chain(more).cloned().collect::<Vec<_>>();
+    let weather = |minutes| Scan { exception: Some(Exception::ForceMajeure), ..scan(minutes, M::InTransit) };
+    for (name, scans, word, want) in [
+        ("straight on", with(&[]), "detour", None),
+        (
+            "back where it was",
+            with(&[at_place(9 * hour, M::InTransit, "浙江,杭州市")]),
+            "detour",
+            Some(9 * hour),
+        ),
+        (
+            "and then where it belongs",
+            with(&[
+                at_place(9 * hour, M::InTransit, "浙江,杭州市"),
+                at_place(20 * hour, M::AtDestination, "湖南,长沙市"),
+            ]),
+            "detour",
+            None,
+        ),
+        (
+            "nobody carried it",
+            with(&[at_place(9 * hour, M::Delivered, "湖南,长沙市")]),
+            "no_delivery_scan",
+            Some(9 * hour),
+        ),
+        (
+            "somebody did",
+            with(&[scan(8 * hour, M::OutForDelivery), at_place(9 * hour, M::Delivered, "湖南,长沙市")]),
+            "no_delivery_scan",
+            None,
+        ),
+        (
+            "signed before it came",
+            with(&[scan(8 * hour, M::Delivered), at_place(9 * hour, M::AtDestination, "湖南,长沙市")]),
+            "signed_early",
+            Some(9 * hour),
+        ),
+        (
+            "signed somewhere else",
+            with(&[at_place(9 * hour, M::Delivered, "河北,保定市")]),
+            "signed_elsewhere",
+            Some(9 * hour),
+        ),
+        ("a storm", with(&[weather(20 * hour)]), "waits", Some(20 * hour)),
+        ("two days later", with(&[weather(-30 * hour)]), "waits", None),
+        ("and on its way again", with(&[weather(6 * hour), scan(7 * hour, M::InTransit)]), "waits", None),
+        ("read in another zone", with(&[scan(56 * hour, M::InTransit)]), "tz_suspect", Some(5 * hour)),
+        ("begins days before it was shipped", with(&[scan(-49 * hour, M::PickedUp)]), "old_trace", Some(0)),
+        ("shipped after it was picked up", with(&[scan(-20 * hour, M::PickedUp)]), "old_trace", None),
+        (
+            "goes on after the signature",
+            with(&[scan(8 * hour, M::Delivered), scan(12 * hour, M::InTransit)]),
+            "moved_after_delivery",
+            Some(12 * hour),
+        ),
+    ] {
+        let trace = of(scans);
+        let is = trace.fold(known(48 * hour));
+        let (links, number) = ([link("order", false)], number());
+        let whose = Whose {
+            source: "k",
+            shop: None,
+            number: &number,
+            links: &links,
+            since: at(0),
+            shipped: Some(at(0)),
+        };
+        let words = trace.words(whose, &is, at(48 * hour));
+        assert_eq!(words.iter().find(|w| w.name == word).map(|w| w.at), want.map(at), "{name}");
+    }
+}
+
+/// Q18, Q21, F9: what cannot be is counted, and nothing of it is told; however much there is.
+#[test]
+fn what_cannot_be_is_counted_and_not_told() {
+    use Milestone as M;
+    let day = 24 * 60;
+    let mut scans: Vec<Scan> = (0..10_000).map(|n| scan(n, M::InTransit)).collect();
+    scans.push(Scan { at: Instant::from_secs(0), ..scan(0, M::Delivered) });
+    scans.push(scan(9 * day, M::Delivered));
+    scans.push(scan(8 * day + 8 * 60, M::Delivered));
+    let trace = of(scans);
+    let is = trace.fold(known(8 * day));
+    let c = is.counts;
+    assert_eq!((c.timeless, c.ahead + c.other_zone, is.milestone), (1, 2, M::InTransit));
+    let told = marks(&is);
+    assert!(told.len() <= 2010, "{}", told.len());
+    assert!(told.iter().all(|m| m.at >= at(0) && m.at <= at(8 * day) + Span::from_minutes(10)));
 }
