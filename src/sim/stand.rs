@@ -213,24 +213,25 @@ fn fleet(shops: impl Iterator<Item = Shop>, grieved: &[Grief], trade: Trade, now
 /// The carriers of the shops, as the aggregator calls them: Tmall, JD, Pinduoduo, Douyin.
 const CARRIERS: [&str; 4] = ["zhongtong", "jd", "yunda", "zhongtong"];
 
-/// What goes wrong on the way in every shop: what it is, when the last is heard of it, in minutes from the beginning.
-const GRIEF: [(Fate, i64); 8] = [
-    (Fate::Stuck, 40 - 72 * 60),
-    (Fate::Stuck, 48 - 72 * 60),
-    (Fate::Stuck, 55 - 72 * 60),
-    (Fate::Stuck, 61 - 72 * 60),
-    (Fate::Refused, 35),
-    (Fate::Damaged, 150),
-    (Fate::Left, 100 - 48 * 60),
-    (Fate::NoSuchAddress, 240),
+/// What goes wrong on the way in every shop: what it is, when the last is heard of it, in minutes after the beginning, less
+/// so many hours.
+const GRIEF: [(Fate, i64, i64); 8] = [
+    (Fate::Stuck, 40, 67),
+    (Fate::Stuck, 44, 67),
+    (Fate::Stuck, 48, 67),
+    (Fate::Stuck, 52, 67),
+    (Fate::Refused, 35, 0),
+    (Fate::Damaged, 150, 0),
+    (Fate::Left, 100, 48),
+    (Fate::NoSuchAddress, 240, 0),
 ];
 
 /// Fills a shop: a day that was, the days that come, parcels that come to grief, and orders that somebody forgets, the first
 /// of them due in so many minutes.
 fn fill(shop: &mut Shop, trade: Trade, now: Instant, first: i64, grieved: &mut Vec<Grief>) {
     // By hand, and before everything else: what is shipped by itself has later numbers.
-    for (nth, (fate, minutes)) in (1_000_000..).zip(GRIEF).filter(|_| trade.parcels) {
-        let last = now + Span::from_minutes(minutes + first % 7);
+    for (nth, (fate, minutes, hours)) in (1_000_000..).zip(GRIEF).filter(|_| trade.parcels) {
+        let last = now + Span::from_minutes(minutes + first % 7) - Span::HOUR.times(hours);
         let shipped = last.min(now) - Span::HOUR.times(20);
         let waybill = shop.send_off(nth, shipped, now - Span::from_minutes(30));
         grieved.push(Grief { waybill, shipped, fate, last });

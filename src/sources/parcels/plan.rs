@@ -521,7 +521,10 @@ impl Planner {
             let newest = parcel.newest.unwrap_or(kept.since);
             // What waits for no longer than so long is over then, whenever that is seen.
             let over_at = parcel.way.waits.map_or(newest, |(_, at)| at + WAITS).min(now).max(newest);
-            observations.extend(kept.said.tell(words, &WORDS, over_at, |at| whose.observation(at)));
+            // Before what happened: rules go by both.
+            let told = kept.said.tell(words, &WORDS, over_at, |at| whose.observation(at));
+            let place = observations.len().min(1);
+            observations.splice(place..place, told);
             if standing.milestone != kept.standing.milestone
                 && let Some(over) = kept.over.take()
             {

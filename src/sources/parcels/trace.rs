@@ -171,9 +171,9 @@ impl Trace {
         known.attributes.extend(worth.map(|cents| ("value".into(), Value::Real(cents as f64 / 100.0))));
         let returns = !whose.links.is_empty() && whose.links.iter().all(|link| link.returning);
         known.attributes.push(("direction".into(), text(if returns { "return" } else { "out" })));
-        known.marks.extend(whose.shipped.map(|at| mark("shipped", at)));
         let promise = order.filter(|link| !link.returning).and_then(|link| link.promise);
-        known.marks.extend(promise.map(|at| mark("deliver_by", at)));
+        let shipped = whose.shipped.map(|at| mark("shipped", at));
+        let promised = shipped.into_iter().chain(promise.map(|at| mark("deliver_by", at)));
         let from = parcel.way.from.as_deref().and_then(province);
         let to = self.province_of(order);
         known.attributes.extend(from.map(|from| ("from".into(), text(from))));
@@ -196,12 +196,18 @@ impl Trace {
             stands.attributes.push(("claimed_delivered".into(), Value::Bool(parcel.claimed)));
             stands.attributes.push(("proxy".into(), Value::Bool(parcel.proxy)));
         }
+        let Some(newest) = parcel.newest else {
+            known.marks.extend(promised);
+            return vec![known, stands];
+        };
         let mut observations = vec![known, stands];
-        let Some(newest) = parcel.newest else { return observations };
-        let marks = marks(parcel);
+        let mut marks = marks(parcel);
         let find = |name: &str| marks.iter().find(|m| m.name == name).map(|m| m.at);
         let (picked_up, delivered) = (find("picked_up"), find("delivered"));
+        // All that happened in one, and after what is said of it: nobody is rung for a parcel that was shipped and not picked
+        // up, between the one and the other.
         let mut happened = whose.observation(newest);
+        marks.extend(promised);
         happened.marks = marks;
         observations.push(happened);
         for link in whose.links {
