@@ -67,15 +67,16 @@ fn a_documented_answer_becomes_observations() {
     assert_eq!(
         seen,
         [
-            "parcel yuantong:YT0000000000001 2026-02-27T02:00:00Z shipped=2026-02-27T02:00:00Z carrier=yuantong \
-             waybill=YT0000000000001 shop=a direction=out from=浙江",
+            "parcel yuantong:YT0000000000001 2026-02-27T02:00:00Z carrier=yuantong waybill=YT0000000000001 shop=a \
+             direction=out from=浙江",
             "parcel yuantong:YT0000000000001 2026-03-01T02:15:00Z status=delivered exception=none vendor_hint=none \
              vendor_state=301 claimed_delivered=Bool(false) proxy=Bool(false)",
             "parcel yuantong:YT0000000000001 2026-03-01T02:15:00Z last_scan=2026-02-27T11:30:00Z \
              last_scan=2026-02-27T18:40:00Z in_transit=2026-02-27T18:40:00Z last_scan=2026-02-28T15:10:00Z \
              at_destination=2026-02-28T15:10:00Z last_scan=2026-03-01T00:02:11Z last_scan=2026-03-01T02:15:00Z \
              out_for_delivery=2026-03-01T00:02:11Z delivered=2026-03-01T02:15:00Z signed=2026-03-01T02:15:00Z \
-             picked_up=2026-02-27T11:30:00Z traced=2026-02-27T11:30:00Z moved_on=2026-02-27T18:40:00Z",
+             picked_up=2026-02-27T11:30:00Z traced=2026-02-27T11:30:00Z moved_on=2026-02-27T18:40:00Z \
+             shipped=2026-02-27T02:00:00Z",
         ]
     );
     for personal in ["张三", "李四", "13812345678"] {
