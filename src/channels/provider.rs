@@ -57,23 +57,26 @@ pub struct ReachConfig {
 impl ReachConfig {
     /// Notes everything that is wrong with the section `http`.
     pub(crate) fn check(&self, problems: &mut Problems) {
-        problems.within("http", |problems| {
-            if let Some(base) = &self.base
-                && let Err(reason) = self.target(base)
-            {
-                problems.within("base", |p| p.error(reason));
-            }
-            if let Some(file) = &self.ca_file
-                && let Err(e) = read_ca(file.as_ref())
-            {
-                problems.within("ca_file", |p| p.error(e.to_string()));
-            }
-            if let Some(proxy) = &self.proxy
-                && reqwest::Proxy::all(proxy).is_err()
-            {
-                problems.within("proxy", |p| p.error("is no URL of a proxy, expected http://HOST:PORT"));
-            }
-        });
+        problems.within("http", |problems| self.check_here(problems));
+    }
+
+    /// Notes everything that is wrong, in the section that the keys stand in.
+    pub(crate) fn check_here(&self, problems: &mut Problems) {
+        if let Some(base) = &self.base
+            && let Err(reason) = self.target(base)
+        {
+            problems.within("base", |p| p.error(reason));
+        }
+        if let Some(file) = &self.ca_file
+            && let Err(e) = read_ca(file.as_ref())
+        {
+            problems.within("ca_file", |p| p.error(e.to_string()));
+        }
+        if let Some(proxy) = &self.proxy
+            && reqwest::Proxy::all(proxy).is_err()
+        {
+            problems.within("proxy", |p| p.error("is no URL of a proxy, expected http://HOST:PORT"));
+        }
     }
 
     /// Takes relative paths as seen from `folder`.

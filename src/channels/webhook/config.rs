@@ -9,7 +9,6 @@ use crate::channels::config::rebase;
 use crate::channels::provider::ReachConfig;
 use crate::core::problem::Problems;
 use crate::core::time::Span;
-use crate::wire::http::read_ca;
 use crate::wire::secret::Pick;
 
 /// The form of the body.
@@ -148,9 +147,11 @@ impl WebhookConfig {
     /// Where it may lead.
     pub(super) fn reach(&self) -> ReachConfig {
         ReachConfig {
+            base: None,
+            ca_file: self.ca_file.clone(),
+            proxy: self.proxy.clone(),
             allow_private: self.allow_private,
             allow_plain: self.allow_plain,
-            ..ReachConfig::default()
         }
     }
 
@@ -180,16 +181,7 @@ impl WebhookConfig {
                  expected secret_file, secret_env or secret_credential",
             );
         }
-        if let Some(file) = &self.ca_file
-            && let Err(e) = read_ca(file.as_ref())
-        {
-            problems.within("ca_file", |p| p.error(e.to_string()));
-        }
-        if let Some(proxy) = &self.proxy
-            && reqwest::Proxy::all(proxy).is_err()
-        {
-            problems.within("proxy", |p| p.error("is no URL of a proxy, expected http://HOST:PORT"));
-        }
+        self.reach().check_here(problems);
     }
 }
 

@@ -266,10 +266,8 @@ impl<P: Platform> Reader<P> {
                 self.counts.rejects += step.rejects.len() as u64;
                 self.counts.rows += step.rows as u64;
                 if let Some(kept) = &step.kept {
-                    if let What::Page(ask) = &call.what {
-                        let is_over = kept.cursor.ask(&feed.rules).is_none_or(|next| next.to != ask.to);
-                        self.counts.windows += u64::from(is_over);
-                    }
+                    let is_over = matches!(call.what, What::Page(_)) && !kept.cursor.is_walking();
+                    self.counts.windows += u64::from(is_over);
                     self.kept.insert(feed.name.clone(), kept.clone());
                 }
                 for seen in &step.observations {

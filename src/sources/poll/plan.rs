@@ -161,6 +161,8 @@ struct List {
     since: Instant,
     /// When its window was opened.
     begun: Span,
+    /// When it was last read again as far back as it shows rows late.
+    swept: Option<Span>,
 }
 
 impl List {
@@ -242,6 +244,7 @@ impl Planner {
                 known: BTreeMap::new(),
                 stumbles: None,
                 begun: elapsed,
+                swept: None,
             }
         });
         let lists = lists.collect();
@@ -384,9 +387,17 @@ impl Planner {
                     list.kept.cursor.hold_back(&list.feed.rules, theirs);
                 }
                 list.begun = elapsed;
+                // Before a deadline a list is read more often: only what is new, then.
+                let round = self.cadence.every.less(Span::from_secs(1));
+                let is_sparing = is_scarce || list.swept.is_some_and(|at| elapsed.less(at) < round);
                 let (cursor, rules) = (&mut list.kept.cursor, &list.feed.rules);
-                let lost =
-                    if is_scarce { cursor.open_sparingly(rules, theirs) } else { cursor.open(rules, theirs) };
+                let lost = match is_sparing {
+                    true => cursor.open_sparingly(rules, theirs),
+                    false => {
+                        list.swept = Some(elapsed);
+                        cursor.open(rules, theirs)
+                    }
+                };
                 if let Some(lost) = lost {
                     self.lost.push((list.feed.name.clone(), lost));
                 }
@@ -544,7 +555,13 @@ impl Planner {
         let wait = self.cadence.rounds(now, deadline, list.feed.rounds);
         // What is behind is caught up with at once, after those that are due.
         // By when it began: what a walk takes does not make rounds longer.
-        let next = (list.begun + list.share(wait)).max(elapsed + Span::from_secs(1));
+        let mut next = list.begun + list.share(wait);
+        // Nor do those in which it was not read again as far back as it shows rows late.
+        let again = list.swept.map(|at| at + self.cadence.every.times(list.feed.rounds.into()));
+        if let Some(again) = again.filter(|again| *again > elapsed && list.swept < Some(list.begun)) {
+            next = next.min(again);
+        }
+        let next = next.max(elapsed + Span::from_secs(1));
         list.due = if rest > self.cadence.behind(wait) { elapsed } else { next };
     }
 

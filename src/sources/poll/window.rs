@@ -3,7 +3,7 @@
 //!
 //! Rows become visible late, so windows overlap. Where the overlap costs no page of its own it is there each time. A busy
 //! list overlaps in full only now and then, and in between by what fits into pages that are asked for anyway; but where it
-//! has shown rows late of late, every time, by as much as they were late, in windows of a page each.
+//! has shown rows late of late, once a round, by as much as they were late.
 //!
 //! A [`Cursor`] is a value: it says what to ask next, and what it becomes once the answer is kept. Whoever drives it
 //! keeps the rows of a page and the next cursor in one commit, so a crash repeats a page at worst.
@@ -130,13 +130,6 @@ impl Rate {
         let fits = page.saturating_mul(pages).saturating_mul(over) / rows;
         Span::from_millis(i64::try_from(fits.saturating_sub(fresh)).unwrap_or(i64::MAX))
     }
-
-    /// How long a window of one page is.
-    fn part(self, size: u64) -> Span {
-        let over = u64::try_from(self.over.as_millis()).unwrap_or(0).max(1);
-        let fits = (size * FULL / 100).max(1).saturating_mul(over) / self.rows.max(1);
-        Span::from_millis(i64::try_from(fits).unwrap_or(i64::MAX)).max(NARROW)
-    }
 }
 
 /// What the next window has to know of the last one that overlapped in full.
@@ -167,9 +160,12 @@ struct Window {
     /// Rows that came.
     #[serde(default)]
     rows: u64,
-    /// It is one of several up to the goal, each so long.
+    /// What follows it: the rest of the overlap, from there to there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    part: Option<Span>,
+    rest: Option<(Instant, Instant)>,
+    /// It is such a rest, and everything up to there has been read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    read: Option<Instant>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,12 +233,13 @@ impl Cursor {
     /// The page that was asked for shows a row that was changed at `oldest`, and that an earlier window should have shown.
     pub fn shown_late(&mut self, oldest: Instant) {
         let Some(window) = &self.window else { return };
+        let to = window.read.unwrap_or(window.to);
         // That a list has yet to show how it is, says nothing of how late it is. Else that is forgotten in time.
         let before = self.late.filter(|late| late.by < Span::DAY).map_or(Span::ZERO, |late| {
-            let left = UNPUNCTUAL.less(window.to.since(late.seen)).as_millis();
+            let left = UNPUNCTUAL.less(to.since(late.seen)).as_millis();
             Span::from_millis(late.by.as_millis() * left / UNPUNCTUAL.as_millis())
         });
-        self.late = Some(Late { by: self.through.since(oldest).max(before), seen: window.to });
+        self.late = Some(Late { by: self.through.since(oldest).max(before), seen: to });
     }
 
     /// Everything that was changed before is kept.
@@ -281,40 +278,31 @@ impl Cursor {
             wide.busy && since < rules.overlap.times(if dear { SELDOM } else { 1 })
         });
         let fresh = end.since(self.through);
-        let late =
-            self.late.filter(|late| narrow && fresh < rules.overlap && end.since(late.seen) < UNPUNCTUAL);
-        let from = match (narrow, self.wide) {
-            (true, _) => {
-                let spare = self.rate.map(|rate| rate.spare(fresh, rules.page_size.into()));
-                let again = late.map_or(NARROW, |late| late.by + LATER);
-                self.through - spare.unwrap_or(NARROW).max(again).max(NARROW).min(rules.overlap)
-            }
-            // What was shown late since then is in it.
-            (false, Some(wide)) => wide.to.min(self.through) - rules.overlap,
-            (false, None) => self.through - rules.overlap,
+        let late = self.late.filter(|late| {
+            let is_busy = self.wide.is_some_and(|wide| wide.busy);
+            is_busy && fresh < rules.overlap && end.since(late.seen) < UNPUNCTUAL
+        });
+        // What was shown late since the last one that overlapped in full is in the next such.
+        let whole = self.wide.map_or(self.through, |wide| wide.to.min(self.through)) - rules.overlap;
+        let from = if narrow || late.is_some() {
+            let spare = self.rate.map(|rate| rate.spare(fresh, rules.page_size.into()));
+            let again = late.map_or(NARROW, |late| late.by + LATER);
+            self.through - spare.unwrap_or(NARROW).max(again).max(NARROW).min(rules.overlap)
+        } else {
+            whole
         };
         let from = from.max(oldest);
         let to = end.min(from + rules.longest);
         // The overlap may be as long as the longest window: it gives way then.
         let from = if to <= self.through { self.through } else { from };
         let to = end.min(from + rules.longest);
-        let window = Window {
-            from,
-            to,
-            goal: to,
-            stage: Stage::first(rules.walk),
-            narrow,
-            busy: false,
-            begin: from,
-            rows: 0,
-            part: None,
-        };
-        let part = late.and(self.rate).map(|rate| rate.part(rules.page_size.into()));
-        let part = part.filter(|part| *part < to.since(from) && !matches!(rules.walk, Walk::Forward { .. }));
-        self.window = Some(match part {
-            Some(part) => Window { to: from + part, part: Some(part), ..window },
-            None => window,
-        });
+        // What is expected late comes first, and does not wait for what nobody expects.
+        let rest = late.filter(|_| !narrow).map(|_| (whole.max(oldest).max(from - rules.longest), from));
+        let rest = rest.filter(|(whole, from)| whole < from);
+        let stage = Stage::first(rules.walk);
+        let (goal, begin) = (to, from);
+        self.window =
+            Some(Window { from, to, goal, stage, narrow, busy: false, begin, rows: 0, rest, read: None });
         (!lost.is_zero()).then_some(lost)
     }
 
@@ -372,7 +360,7 @@ impl Cursor {
             Stage::Down { page: 1, total, again } => {
                 let now = facts.total.ok_or_else(|| malformed("no_total"))?;
                 // The first page was there before.
-                window.rows = if window.part.is_some() { window.rows } else { now };
+                window.rows = now;
                 if now <= total || again >= AGAIN {
                     return Ok(self.over(rules, window));
                 }
@@ -420,21 +408,27 @@ impl Cursor {
 
     /// The window was read to its end.
     fn over(&self, rules: &Rules, window: Window) -> Cursor {
-        let through = self.through.max(window.to);
+        let is_over = window.to >= window.goal;
         let rate = Some(Rate { rows: window.rows, over: window.to.since(window.begin) });
-        let is_all = window.part.is_none() || window.to >= window.goal;
-        let rate = rate.filter(|rate| is_all && !rate.over.is_zero()).or(self.rate);
+        let rate = if window.read.is_some() { self.rate } else { rate.filter(|rate| !rate.over.is_zero()) };
+        if let (Some((from, to)), true) = (window.rest, is_over) {
+            let (stage, begin, read) = (Stage::first(rules.walk), from, Some(window.to));
+            let next = Window { from, to, goal: to, stage, begin, rows: 0, rest: None, read, ..window };
+            return Cursor { window: Some(next), rate, ..*self };
+        }
+        let to = window.read.unwrap_or(window.to);
         let wide = match window.narrow {
             true => self.wide,
-            false => Some(Wide { to: window.to, busy: window.busy }),
+            false => Some(Wide { to, busy: window.busy }),
         };
-        if window.to >= window.goal {
-            return Cursor { through, window: None, wide, rate, late: self.late };
+        if is_over {
+            return Cursor { through: self.through.max(to), window: None, wide, rate, late: self.late };
         }
-        let length = window.part.unwrap_or_else(|| window.to.since(window.from).max(SHORTEST));
+        // The next part of one that was halved.
+        let through = self.through.max(window.to);
+        let length = window.to.since(window.from).max(SHORTEST);
         let (from, to) = (window.to, (window.to + length).min(window.goal));
-        let (begin, rows) = if window.part.is_some() { (window.begin, window.rows) } else { (from, 0) };
-        let next = Window { from, to, stage: Stage::first(rules.walk), begin, rows, ..window };
+        let next = Window { from, to, stage: Stage::Count, begin: from, rows: 0, ..window };
         Cursor { through, window: Some(next), wide, rate, late: self.late }
     }
 
