@@ -76,8 +76,10 @@ const NARROW: Span = Span::from_secs(5);
 
 /// So long after the last row that was shown late a busy list is still expected to show others.
 const UNPUNCTUAL: Span = Span::from_minutes(120);
+/// How late it was is remembered for one to two of these.
+const HOUR: Span = Span::HOUR;
 /// What is read again of such a list reaches so much further back than the latest row was late.
-const LATER: Span = Span::from_secs(60);
+const LATER: Span = Span::from_secs(15);
 
 /// How far a list has been read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,13 +100,36 @@ pub struct Cursor {
     late: Option<Late>,
 }
 
-/// How late a list shows rows.
+/// How late a list shows rows: so long after a window had ended that should have had them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Late {
-    /// So long after a window had ended that should have had them.
+    /// The most of this hour …
     by: Span,
+    /// … which began then …
+    #[serde(default)]
+    since: Instant,
+    /// … and of the one before.
+    #[serde(default)]
+    before: Span,
     /// The window that showed the last of them ended then.
     seen: Instant,
+}
+
+impl Late {
+    /// What is to be expected.
+    fn most(self) -> Span {
+        self.by.max(self.before)
+    }
+
+    /// A window that ended at `to` showed a row so late.
+    fn shown(self, by: Span, to: Instant) -> Late {
+        let hours = to.since(self.since).as_millis() / HOUR.as_millis();
+        match hours {
+            0 => Late { by: self.by.max(by), seen: to, ..self },
+            1 => Late { by, since: to, before: self.by, seen: to },
+            _ => Late { by, since: to, before: Span::ZERO, seen: to },
+        }
+    }
 }
 
 /// So many rows in so long.
@@ -226,7 +251,7 @@ pub struct Facts {
 impl Cursor {
     /// One that begins to read at `from`. The list has yet to show that it is punctual.
     pub fn new(from: Instant) -> Cursor {
-        let late = Some(Late { by: Span::DAY, seen: from });
+        let late = Some(Late { by: Span::ZERO, since: from, before: Span::DAY, seen: from });
         Cursor { through: from, window: None, wide: None, rate: None, late }
     }
 
@@ -234,12 +259,8 @@ impl Cursor {
     pub fn shown_late(&mut self, oldest: Instant) {
         let Some(window) = &self.window else { return };
         let to = window.read.unwrap_or(window.to);
-        // That a list has yet to show how it is, says nothing of how late it is. Else that is forgotten in time.
-        let before = self.late.filter(|late| late.by < Span::DAY).map_or(Span::ZERO, |late| {
-            let left = UNPUNCTUAL.less(to.since(late.seen)).as_millis();
-            Span::from_millis(late.by.as_millis() * left / UNPUNCTUAL.as_millis())
-        });
-        self.late = Some(Late { by: self.through.since(oldest).max(before), seen: to });
+        let late = self.late.unwrap_or(Late { by: Span::ZERO, since: to, before: Span::ZERO, seen: to });
+        self.late = Some(late.shown(self.through.since(oldest), to));
     }
 
     /// Everything that was changed before is kept.
@@ -286,7 +307,7 @@ impl Cursor {
         let whole = self.wide.map_or(self.through, |wide| wide.to.min(self.through)) - rules.overlap;
         let from = if narrow || late.is_some() {
             let spare = self.rate.map(|rate| rate.spare(fresh, rules.page_size.into()));
-            let again = late.map_or(NARROW, |late| late.by + LATER);
+            let again = late.map_or(NARROW, |late| late.most() + LATER);
             self.through - spare.unwrap_or(NARROW).max(again).max(NARROW).min(rules.overlap)
         } else {
             whole

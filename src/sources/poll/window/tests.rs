@@ -196,11 +196,14 @@ fn a_busy_list_is_read_again_as_far_back_as_it_shows_rows_late() {
         }
         let (seen, late) = two_hours(walk, 300, punctual);
         assert_eq!(seen.missed, [0; 0], "{walk:?}");
-        assert!(late.late.is_some_and(|late| late.by <= Span::from_minutes(3)), "{late:?}");
+        assert!(late.late.is_some_and(|late| late.most() <= Span::from_minutes(3)), "{late:?}");
         let (again, _) = two_hours(
             walk,
             300,
-            Cursor { late: late.late.map(|late| Late { seen: at(0), ..late }), ..Cursor::new(at(0)) },
+            Cursor {
+                late: late.late.map(|late| Late { by: late.most(), since: at(0), seen: at(0), ..late }),
+                ..Cursor::new(at(0))
+            },
         );
         assert!(
             again.missed.is_empty() && again.longest <= Span::from_minutes(1),
@@ -225,14 +228,14 @@ fn the_rest_of_the_overlap_follows_what_is_expected_late() {
     let known = Cursor {
         wide: Some(Wide { to: at(400), busy: true }),
         rate: Some(Rate { rows: 60, over: minute }),
-        late: Some(Late { by: minute, seen: at(900) }),
+        late: Some(Late { by: minute, since: at(0), before: Span::ZERO, seen: at(900) }),
         ..Cursor::new(at(1000))
     };
     let mut cursor = known.clone();
     cursor.open(&rules, at(1240));
     let asked = walked(&mut cursor, &rules, &list);
-    assert_eq!(asked[..3], [(880, 1060, 1, true), (880, 1060, 2, false), (880, 1060, 1, true)]);
-    assert!(asked.len() == 3 + 9 && asked[3..].iter().all(|ask| (ask.0, ask.1) == (100, 880)), "{asked:?}");
+    assert_eq!(asked[..3], [(925, 1060, 1, true), (925, 1060, 2, false), (925, 1060, 1, true)]);
+    assert!(asked.len() == 3 + 10 && asked[3..].iter().all(|ask| (ask.0, ask.1) == (100, 925)), "{asked:?}");
     assert_eq!((cursor.through(), cursor.wide), (at(1060), Some(Wide { to: at(1060), busy: true })));
     // A row of the rest was as late as it is older than what had been read before this round.
     let mut cursor = known.clone();
@@ -242,7 +245,13 @@ fn the_rest_of_the_overlap_follows_what_is_expected_late() {
     }
     assert_eq!(serde_json::from_str::<Cursor>(&serde_json::to_string(&cursor).unwrap()).unwrap(), cursor);
     cursor.shown_late(at(820));
-    assert_eq!(cursor.late, Some(Late { by: minute.times(3), seen: at(1060) }));
+    let (by, now) = (minute.times(3), at(1060));
+    assert_eq!(cursor.late, Some(Late { by, since: at(0), before: Span::ZERO, seen: now }));
+    // It is remembered for an hour or two.
+    let late = cursor.late.unwrap();
+    assert_eq!(late.shown(minute, at(3700)).most(), by);
+    assert_eq!(late.shown(minute, at(3700)).shown(minute, at(7400)).most(), minute);
+    assert_eq!(late.shown(minute, at(7200)).most(), minute);
     // Where there are too few requests all of it is one window.
     let mut cursor = known;
     cursor.open_sparingly(&rules, at(1240));
