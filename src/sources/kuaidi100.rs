@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::config::parcels;
 use crate::core::ids::Secret;
 use crate::core::model::hash64;
+use crate::core::parcel::evidence::masked;
 use crate::core::parcel::fold::{Scan, Whole, successor};
 use crate::core::parcel::lexicon::{Flag, Lexicon, Of};
 use crate::core::parcel::vendor::{StatusFlag, Vendor};
@@ -239,6 +240,7 @@ impl Reader<'_> {
             exception,
             clears: means.is_some_and(|m| m.clears),
             text: hash64(text.as_bytes()),
+            words: exception.map(|_| masked(&text).into()),
             place: place.map(Into::into),
             claimed,
             proxy: means.is_some_and(|m| m.has(StatusFlag::Proxy)),

@@ -1,5 +1,6 @@
 //! Parcels: where in its life one is, and what was said to be wrong with it (`logistics` 1).
 
+pub mod evidence;
 pub mod fold;
 pub mod lateness;
 pub mod learned;
