@@ -7,6 +7,7 @@ pub mod learned;
 pub mod lexicon;
 mod milestone;
 mod route;
+pub mod sense;
 pub mod stall;
 pub mod vendor;
 
