@@ -7,6 +7,7 @@ pub mod config;
 pub mod demo;
 mod example;
 pub mod explain;
+pub mod export;
 pub mod incidents;
 pub mod parcel;
 pub mod replay;
@@ -67,6 +68,8 @@ enum Verb {
     Store(store::StoreCommand),
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     Sim(sim::SimArgs),
 }
 
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::main(args, &mut out).map_err(anyhow::Error::from),
         Verb::Store(command) => store::main(command, &mut out),
         Verb::Audit(command) => audit::main(command, &mut out),
+        Verb::Export(command) => export::main(command, &mut out, &mut err),
         Verb::Sim(args) => sim::main(args, &mut out, &mut err),
         Verb::Config(command) => {
             config::config::<Settings>(command, &mut out, &mut err).map_err(anyhow::Error::from)
@@ -117,7 +121,14 @@ pub fn main() -> ExitCode {
         Err(e) => {
             // Nothing is left to tell it to when standard error is gone too.
             drop(writeln!(err, "error: {e:#}"));
-            if e.is::<replay::Refused>() || e.is::<store::Refused>() || e.is::<parcel::Refused>() {
+            if [
+                e.is::<replay::Refused>(),
+                e.is::<store::Refused>(),
+                e.is::<parcel::Refused>(),
+                e.is::<export::Refused>(),
+            ]
+            .contains(&true)
+            {
                 ExitCode::from(check::REFUSED)
             } else {
                 ExitCode::FAILURE

@@ -26,6 +26,7 @@ use crate::core::parcel::learned::LearnedSetup;
 use crate::core::parcel::stall::StallConfig;
 use crate::core::problem::{KeyPath, Problems, Step};
 use crate::core::time::Instant;
+use crate::daemon::claims::ClaimsConfig;
 use crate::daemon::intake::WatchConfig;
 use crate::sources::history::import::ImportConfig;
 use crate::sources::{CourierConfig, SourceConfig};
@@ -95,6 +96,9 @@ pub struct Settings {
     /// A folder whose files are read as they come.
     #[serde(default)]
     pub watch: WatchConfig,
+    /// The lists of lost, damaged and wrong parcels (理赔清单).
+    #[serde(default)]
+    pub claims: ClaimsConfig,
     /// Where the desk is kept (存储).
     #[serde(default)]
     pub store: StoreConfig,
@@ -194,6 +198,7 @@ struct Folders {
     sources: BTreeMap<String, PathBuf>,
     couriers: BTreeMap<String, PathBuf>,
     watch: PathBuf,
+    claims: PathBuf,
     store: PathBuf,
     templates: PathBuf,
     server: PathBuf,
@@ -222,6 +227,7 @@ impl Folders {
             sources: of_each("sources", "", &mut settings.iter().flat_map(|s| s.sources.keys())),
             couriers: of_each("couriers", "", &mut settings.iter().flat_map(|s| s.couriers.keys())),
             watch: folder(&["watch", "folder"]),
+            claims: folder(&["claims", "folder"]),
             store: folder(&["store", "sqlite", "path"]),
             templates: folder(&["templates", "folder"]),
             server: folder(&["server", "socket"]),
@@ -245,6 +251,7 @@ impl Folders {
             courier.rebase(self.couriers.get(name).map(PathBuf::as_path).unwrap_or(Path::new("")));
         }
         settings.watch.rebase(&self.watch);
+        settings.claims.rebase(&self.claims);
         settings.store.rebase(&self.store);
         settings.templates.rebase(&self.templates);
         if let Some(socket) = &mut settings.server.socket {
@@ -304,6 +311,7 @@ impl Settings {
             CourierConfig::check_all(&self.couriers, &self.sources, problems);
         });
         problems.within("watch", |problems| self.watch.check(problems));
+        problems.within("claims", |problems| self.claims.check(problems));
         problems.within("store", |problems| self.store.check(problems));
         problems.within("templates", |problems| self.templates.check(problems));
         problems.within("server", |problems| self.server.check(problems));

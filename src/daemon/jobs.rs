@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::core::time::{Instant, Span};
+use crate::daemon::claims::{DailyPlan, Files};
 use crate::daemon::handle::{Ask, Handle, Which};
-use crate::daemon::supervise::blocking;
+use crate::daemon::supervise::{Died, blocking};
 use crate::daemon::time::TimeSource;
 use crate::daemon::turn::Order;
 use crate::store::{Keep, LEAST_CLOSED, Store, StoreConfig, sqlite};
@@ -28,15 +29,30 @@ pub enum Hint {
     Backup,
     /// Tell what nobody has handled.
     Unhandled,
+    /// Write the lists of claims that are missing.
+    Claims,
 }
 
 /// When, in UTC: second, minute, hour, day, month, weekday. Small hours in Shanghai, and before the early shift there.
-const TABLE: &[(&str, Hint)] =
-    &[("0 17 19 * * *", Hint::Prune), ("30 */5 * * * *", Hint::Backup), ("0 30 23 * * *", Hint::Unhandled)];
+const TABLE: &[(&str, Hint)] = &[
+    ("0 17 19 * * *", Hint::Prune),
+    ("30 */5 * * * *", Hint::Backup),
+    ("0 30 23 * * *", Hint::Unhandled),
+    // A day is over at another instant in every zone.
+    ("10 */5 * * * *", Hint::Claims),
+];
 /// So many hints may wait; one that finds no room is one too many.
 const WAITING: usize = 8;
 /// A backup that takes longer is told as failed; it goes on, and the next one finds it.
 const BACKUP_WITHIN: Duration = Duration::from_secs(30 * 60);
+
+/// The same for lists of claims.
+const CLAIMS_WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// What is told of what failed: family, in Chinese, in English.
+const BACKUP: (&str, &str, &str) = ("system.backup", "备份失败", "no backup could be made");
+const CLAIMS: (&str, &str, &str) =
+    ("system.claims", "理赔清单无法写出", "no list of claims could be written");
 
 /// A backup beside the store leaves so much free: it must not be what fills the disk.
 const SPARE: u64 = 256 << 20;
@@ -69,6 +85,8 @@ pub struct Jobs {
     pub time: Arc<dyn TimeSource>,
     /// How long things are kept, and where backups go.
     pub config: watch::Receiver<StoreConfig>,
+    /// What the lists of claims are made by.
+    pub claims: watch::Receiver<Arc<DailyPlan>>,
     /// Hints of others; those of the clock come in beside them.
     pub hints: (mpsc::Sender<Hint>, mpsc::Receiver<Hint>),
 }
@@ -76,6 +94,11 @@ pub struct Jobs {
 impl Jobs {
     /// Works until it is asked to stop.
     pub async fn run(mut self, stop: CancellationToken) {
+        // What fell due while the program was down.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = self.claims() => {}
+        }
         loop {
             let hint = tokio::select! {
                 () = stop.cancelled() => return,
@@ -94,6 +117,10 @@ impl Jobs {
                     () = self.backup() => {}
                 },
                 Hint::Unhandled => self.unhandled().await,
+                Hint::Claims => tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = self.claims() => {}
+                },
             }
         }
     }
@@ -169,19 +196,22 @@ impl Jobs {
         let folder = config.sqlite.backups_folder();
         let now = self.time.read().wall;
         if every.is_zero() {
-            return self.tell(None).await;
+            return self.tell(BACKUP, None).await;
         }
         let looked = folder.clone();
         let newest = blocking(move || newest(looked)).await.ok().flatten();
         if newest.is_some_and(|at| now < at + every) {
-            return self.tell(None).await;
+            return self.tell(BACKUP, None).await;
         }
         let health = self.store.health();
         let needed = health.size_bytes + SPARE;
         if config.sqlite.backups.is_none() && health.free_bytes.is_some_and(|free| free < needed) {
             let (free, needed) = (health.free_bytes.unwrap_or(0) >> 20, needed >> 20);
             return self
-                .tell(Some(format!("{free} MiB are free beside the store, expected at least {needed} MiB")))
+                .tell(
+                    BACKUP,
+                    Some(format!("{free} MiB are free beside the store, expected at least {needed} MiB")),
+                )
                 .await;
         }
         let making = self.store.backup(&folder, config.sqlite.keep_backups, now);
@@ -189,21 +219,42 @@ impl Jobs {
             Ok(Ok(None)) => {}
             Ok(Ok(Some(file))) => {
                 info!(file = %file.display(), "a backup was made");
-                self.tell(None).await;
+                self.tell(BACKUP, None).await;
             }
-            Ok(Err(e)) => self.tell(Some(e.to_string())).await,
-            Err(_) => self.tell(Some(format!("it took longer than {BACKUP_WITHIN:?}"))).await,
+            Ok(Err(e)) => self.tell(BACKUP, Some(e.to_string())).await,
+            Err(_) => self.tell(BACKUP, Some(format!("it took longer than {BACKUP_WITHIN:?}"))).await,
         }
     }
 
-    /// Tells the desk whether backups can be made; what it knows already it does not tell again.
-    async fn tell(&self, wrong: Option<String>) {
+    /// Writes the lists of claims that are missing. One that cannot be written is the admins' trouble.
+    pub async fn claims(&self) {
+        let plan = self.claims.borrow().clone();
+        let Some(folder) = plan.config.folder() else { return self.tell(CLAIMS, None).await };
+        let now = self.time.read().wall;
+        let writing = blocking(move || Files::new(folder).write_missing(&plan, now));
+        let wrong = match tokio::time::timeout(CLAIMS_WITHIN, writing).await {
+            Ok(Ok(Ok(written))) => {
+                for file in written {
+                    info!(file = %file.display(), "a list of claims was written");
+                }
+                None
+            }
+            Ok(Ok(Err(e))) => Some(e.to_string()),
+            Ok(Err(Died)) => Some("it failed within".to_owned()),
+            Err(_) => Some(format!("it took longer than {CLAIMS_WITHIN:?}")),
+        };
+        self.tell(CLAIMS, wrong).await;
+    }
+
+    /// Tells the desk whether something of ours can be done; what it knows already it does not tell again.
+    async fn tell(&self, what: (&'static str, &'static str, &'static str), wrong: Option<String>) {
+        let (family, chinese, english) = what;
         let text = wrong.map(|reason| {
-            error!(error = %reason, "no backup could be made");
-            format!("备份失败 / no backup could be made: {reason}")
+            error!(family, error = %reason, "a coarse job failed");
+            format!("{chinese} / {english}: {reason}")
         });
         // Without an owner there is nobody to tell it to.
-        drop(self.orders.send(Order::Trouble { family: "system.backup", text }).await);
+        drop(self.orders.send(Order::Trouble { family, text }).await);
     }
 
     /// The daily list of what is open and unhandled, into the journal; the pages show the same.
@@ -246,6 +297,7 @@ async fn schedule(hints: &mpsc::Sender<Hint>) -> Result<JobScheduler, JobSchedul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::claims::ClaimsConfig;
     use crate::daemon::time::ManualTime;
     use crate::store::{SqliteOptions, SqliteStore};
 
@@ -261,6 +313,7 @@ mod tests {
         jobs: Jobs,
         orders: mpsc::Receiver<Order>,
         time: ManualTime,
+        plan: watch::Sender<Arc<DailyPlan>>,
         _config: watch::Sender<StoreConfig>,
     }
 
@@ -270,14 +323,24 @@ mod tests {
         let (handle, _) = Handle::new("desk".into(), 1);
         let (orders, orders_in) = mpsc::channel(8);
         let time = ManualTime::new(Instant::from_secs(1_800_000_000));
+        let plan = DailyPlan {
+            config: ClaimsConfig { folder: None, ..ClaimsConfig::default() },
+            desk: "desk".to_owned(),
+            zone: jiff::tz::TimeZone::UTC,
+            language: crate::core::model::Language::Zh,
+            platforms: Default::default(),
+            store: config.sqlite.path.clone(),
+        };
         let (config, seen) = watch::channel(config);
-        let jobs = Jobs { handle, orders, store, time: Arc::new(time.clone()), config: seen, hints: hints() };
-        Rig { jobs, orders: orders_in, time, _config: config }
+        let (plan, claims) = watch::channel(Arc::new(plan));
+        let time_source = Arc::new(time.clone());
+        let jobs = Jobs { handle, orders, store, time: time_source, config: seen, claims, hints: hints() };
+        Rig { jobs, orders: orders_in, time, plan, _config: config }
     }
 
     fn told(rig: &mut Rig) -> Option<Option<String>> {
         match rig.orders.try_recv() {
-            Ok(Order::Trouble { family: "system.backup", text }) => Some(text),
+            Ok(Order::Trouble { family: "system.backup" | "system.claims", text }) => Some(text),
             Ok(other) => panic!("{other:?}"),
             Err(_) => None,
         }
@@ -319,6 +382,46 @@ mod tests {
         assert!(!config.sqlite.backups_folder().exists());
         assert_eq!(told(&mut rig), Some(None));
     }
+
+    /// None where none are wanted; once a day where they are; what cannot be written is told.
+    #[tokio::test]
+    async fn lists_of_claims_are_written_when_a_day_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = StoreConfig::default();
+        config.sqlite.path = folder.path().join("a.db");
+        let mut rig = rig(config);
+        rig.jobs.claims().await;
+        assert_eq!(told(&mut rig), Some(None));
+        let lists = folder.path().join("claims");
+        rig.plan.send_modify(|plan| {
+            let config = ClaimsConfig { folder: Some(lists.display().to_string()), ..plan.config.clone() };
+            *plan = Arc::new(DailyPlan { config, ..(**plan).clone() });
+        });
+        let there = || {
+            let mut names: Vec<String> = std::fs::read_dir(&lists)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+                .filter(|name| !name.contains("carriers"))
+                .collect();
+            names.sort();
+            names
+        };
+        // 2027-01-15 08:00 UTC.
+        let want = ["claims-2026-12.csv", "claims-2027-01-14.csv"];
+        for after in [0, 60 * 15] {
+            rig.time.advance(Span::from_minutes(after));
+            rig.jobs.claims().await;
+            assert_eq!((there(), told(&mut rig)), (want.map(str::to_owned).to_vec(), Some(None)));
+        }
+        rig.time.advance(Span::from_minutes(60));
+        rig.jobs.claims().await;
+        assert_eq!((there().len(), told(&mut rig)), (3, Some(None)));
+        std::fs::remove_dir_all(&lists).unwrap();
+        std::fs::write(&lists, "x").unwrap();
+        rig.jobs.claims().await;
+        assert!(told(&mut rig).flatten().is_some_and(|text| text.contains("理赔清单无法写出")));
+    }
+
     #[test]
     fn the_scheduler_sleeps_until_shortly_before_a_job() {
         for (left, want) in [

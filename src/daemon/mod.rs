@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod blueprint;
 pub mod business;
+pub mod claims;
 pub mod desk;
 pub mod dispatch;
 mod emergency;
@@ -48,6 +49,7 @@ use crate::telemetry::{Health, Metrics};
 
 use assemble::{AssembleError, Assembled, Ground, assemble};
 use blueprint::meta;
+use claims::{Daily, DailyPlan};
 use desk::{DeskOwner, End};
 use dispatch::Dispatch;
 use folder::{Folder, Watched};
@@ -231,12 +233,15 @@ impl Daemon {
             store_config,
         };
         supervisor.start("reload", STOP_EXTRA, |stop| reloader.run(stop));
+        let (daily, claims) = watch::channel(Arc::new(DailyPlan::of(&ready.settings, ready.shifts.zone())));
+        followers.add(Arc::new(Daily { plan: daily }));
         let jobs = Jobs {
             handle: handle.clone(),
             orders: orders.clone(),
             store: store.clone(),
             time: time.clone(),
             config: store_config_out,
+            claims,
             hints,
         };
         supervisor.start("jobs", STOP_EXTRA, |stop| jobs.run(stop));

@@ -11,7 +11,7 @@ use crate::core::time::Instant;
 use crate::store::StoreHealth;
 
 /// The troubles that a desk may have been told of, and that are told again after a restart only if they last.
-const FAMILIES: [&str; 11] = [
+const FAMILIES: [&str; 12] = [
     "config.rejected",
     "source.authorise",
     "source.blind",
@@ -19,6 +19,7 @@ const FAMILIES: [&str; 11] = [
     "source.method",
     "source.skew",
     "system.backup",
+    "system.claims",
     "system.clock",
     "system.code_guessing",
     "system.disk",

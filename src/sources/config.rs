@@ -245,6 +245,11 @@ impl SourceConfig {
         self.sections().into_iter().filter_map(|(name, section)| Some((name, section?))).collect()
     }
 
+    /// The word of its platform: `taobao`, `jd`, …; empty where it has none.
+    pub fn word(&self) -> &'static str {
+        self.given().first().map_or("", |(name, _)| *name)
+    }
+
     /// Whether it has to have a token. One without a platform is not known not to.
     pub fn needs_token(&self) -> bool {
         self.given().first().is_none_or(|(_, section)| section.needs_token())

@@ -14,10 +14,12 @@ use serde_json::{Map, Value, json};
 use crate::config::parcels;
 use crate::core::ids::Secret;
 use crate::core::model::hash64;
+use crate::core::parcel::Milestone;
+use crate::core::parcel::evidence::masked;
 use crate::core::parcel::fold::{Scan, Whole, successor};
-use crate::core::parcel::lexicon::{Flag, Lexicon, Of};
+use crate::core::parcel::lexicon::Lexicon;
+use crate::core::parcel::sense::Sense;
 use crate::core::parcel::vendor::{StatusFlag, Vendor};
-use crate::core::parcel::{Exception, Milestone};
 use crate::core::problem::Problems;
 use crate::core::time::Span;
 use crate::sources::config::SourceFault;
@@ -218,41 +220,21 @@ impl Reader<'_> {
         let text = row.get("context").and_then(Value::as_str).unwrap_or_default();
         let text: String = text.chars().take(LONGEST_TEXT).collect();
         let reading = self.lexicon.read(&text);
-        let by_code = means.and_then(|m| m.milestone).filter(|m| *m != Milestone::Unknown);
-        let says_more = means.is_some_and(|m| m.covers.contains(&reading.milestone));
-        let milestone = match by_code {
-            Some(milestone) if !says_more => milestone,
-            _ => reading.milestone,
-        };
-        // Two ideas in one clause are a note, not yet a reason to ring.
-        let heard = reading.exception.filter(|_| reading.is_by_phrase(Of::Exception));
-        let exception = match means.and_then(|m| m.exception) {
-            Some(Exception::Unspecified) => heard.or(Some(Exception::Unspecified)),
-            None if by_code.is_some_and(ends) => None,
-            told => told.or(heard),
-        };
-        let claimed = milestone == Milestone::AtPickupPoint
-            && (means.is_some_and(|m| m.has(StatusFlag::ClaimedDelivered))
-                || by_code == Some(Milestone::Delivered)
-                || reading.flags.contains(&Flag::ClaimedDelivered));
+        let sense = Sense::of(means.map(|m| &**m), &reading);
         Ok(Scan {
-            exception,
-            clears: means.is_some_and(|m| m.clears),
+            exception: sense.exception,
+            clears: sense.clears,
             text: hash64(text.as_bytes()),
+            words: sense.exception.map(|_| masked(&text).into()),
             place: place.map(Into::into),
-            claimed,
-            proxy: means.is_some_and(|m| m.has(StatusFlag::Proxy)),
-            sender_side: means.is_some_and(|m| m.has(StatusFlag::SenderSide)),
+            claimed: sense.claimed,
+            proxy: sense.proxy,
+            sender_side: sense.sender_side,
             forward_no: successor(&text).map(Into::into),
             code: code.map(Into::into),
-            ..Scan::new(at, milestone)
+            ..Scan::new(at, sense.milestone)
         })
     }
-}
-
-/// What a text says beside a code of these is of the past, or an advertisement.
-fn ends(milestone: Milestone) -> bool {
-    matches!(milestone, Milestone::Delivered | Milestone::Returned | Milestone::Cancelled)
 }
 
 /// A place, in plain letters; what has digits may be somebody's number.

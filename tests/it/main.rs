@@ -6,6 +6,8 @@ mod channels_matrix;
 mod channels_providers;
 mod channels_smtp;
 mod channels_webhook;
+#[expect(clippy::disallowed_methods, reason = "it watches a process from outside, by the wall clock")]
+mod claims;
 mod console;
 mod couriers;
 #[cfg(feature = "fail-points")]

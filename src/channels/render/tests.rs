@@ -99,6 +99,7 @@ fn what_people_read_in_a_digest_and_a_storm() {
     let items = || (1..=4).map(|n| stock.bare(n)).collect::<Vec<_>>();
     let mut letter = stock.letter(&chat, Language::Zh, Purpose::Digest, items());
     letter.total = 37;
+    letter.penalty_cents = 370_050;
     insta::assert_snapshot!("digest_zh", shown(&render(&letter)));
     for (name, purpose, first) in [
         ("storm_opened_zh", Purpose::StormOpened, true),

@@ -48,6 +48,8 @@ pub(super) struct View {
     total: usize,
     shown: usize,
     more: bool,
+    /// Of all of them.
+    penalty: Option<String>,
     marked: bool,
     unrecorded: bool,
     remark: Option<String>,
@@ -132,6 +134,7 @@ impl View {
             total,
             shown: items.len(),
             more: total > items.len(),
+            penalty: money(letter.penalty_cents),
             marked: letter.marked,
             unrecorded: letter.unrecorded,
             remark: letter.remark.map(text),

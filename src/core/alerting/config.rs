@@ -280,6 +280,8 @@ impl Default for StormConfig {
             "carrier+node",
             "carrier+lane",
             "carrier+province",
+            // Of several carriers: what stands still is the node.
+            "node",
             "carrier",
             "warehouse",
             "shop",

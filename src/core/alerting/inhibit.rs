@@ -41,10 +41,21 @@ impl Folds {
 
 /// Whether it must be told by itself whatever it could fold under.
 fn stands_out(incident: &Incident, now: Instant) -> bool {
-    incident.vip
-        || incident.legal
-        || incident.complaint
-        || incident.hard_deadline.is_some_and(|deadline| deadline <= now + NEAR)
+    incident.vip || incident.legal || incident.complaint || is_near(incident, now)
+}
+
+/// Whether its own deadline has come near.
+fn is_near(incident: &Incident, now: Instant) -> bool {
+    incident.hard_deadline.is_some_and(|deadline| deadline <= now + NEAR)
+}
+
+/// Whether another incident of the same case says all that it would stand out for: that the customer is a VIP, that it is
+/// a legal case, that there is a complaint. Its own deadline it tells itself.
+fn is_spoken_for(incident: &Incident, lead: &Incident, now: Instant) -> bool {
+    !is_near(incident, now)
+        && (lead.vip || !incident.vip)
+        && (lead.legal || !incident.legal)
+        && (lead.complaint || !incident.complaint)
 }
 
 /// Trouble of the system's own: it is never folded away.
@@ -131,12 +142,14 @@ impl Alerting {
         }
     }
 
-    /// Every child of a parent comes back.
+    /// Every child of a parent comes back. One that stands out, as a VIP's whose case another one spoke for, does so by
+    /// itself.
     pub(super) fn release_children(&mut self, parent: Id, speak: Speak) {
         let children: Vec<Id> = self.folded_under(parent).collect();
         for child in children {
+            let out = self.incidents.get(&child).is_some_and(|i| stands_out(i, self.now));
             self.unnote_fold(child);
-            self.unfold(child, speak);
+            self.unfold(child, if out { Speak::Itself } else { speak });
         }
     }
 
@@ -196,7 +209,8 @@ impl Alerting {
     }
 
     /// One case, one ticket (`logistics` 6.1): of the incidents of one case whose rules share a ticket the gravest speaks,
-    /// of two that are as grave the older one; the others fold under it. What must be told by itself is, all the same.
+    /// of two that are as grave the older one; the others fold under it. What must be told by itself is, all the same: a
+    /// VIP's case by the one that speaks, which says so, and a deadline that has come near by whose it is.
     pub(super) fn look_at_ticket(&mut self, id: Id) {
         let Some(incident) = self.incidents.get(&id) else { return };
         let Some((ticket, _)) = self.ticket_of(incident) else { return };
@@ -226,8 +240,11 @@ impl Alerting {
             let found = self.incidents.get(&child);
             let under = found.and_then(|i| i.folded);
             let moves = under.is_none_or(|parent| parent != lead && self.is_of_one_case(child, parent));
-            let may =
-                |i: &Incident| i.status == Status::Open && i.silenced.is_none() && !stands_out(i, self.now);
+            let may = |i: &Incident| {
+                i.status == Status::Open
+                    && i.silenced.is_none()
+                    && self.incidents.get(&lead).is_some_and(|lead| is_spoken_for(i, lead, self.now))
+            };
             if moves && found.is_some_and(may) {
                 self.edit(child, |incident| incident.folded = None);
                 self.fold_under(child, lead);
@@ -288,7 +305,12 @@ impl Alerting {
             }
             return;
         };
-        if stands_out(incident, self.now) {
+        let lead = self.incidents.get(&parent).filter(|_| self.is_of_one_case(id, parent));
+        let alone = match lead {
+            Some(lead) => !is_spoken_for(incident, lead, self.now),
+            None => stands_out(incident, self.now),
+        };
+        if alone {
             self.unnote_fold(id);
             self.unfold(id, Speak::Itself);
             return;

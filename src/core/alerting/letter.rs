@@ -21,17 +21,14 @@ impl Alerting {
         let about = self.incidents.get(&notice.incident)?;
         let storm: Option<StormText<'a>> =
             if Sort::of(purpose) == Sort::Storm { self.storm_text(about) } else { None };
-        let (listed, total) = if storm.is_some() {
-            let children: Vec<&Incident> =
-                self.folded_under(about.id).filter_map(|child| self.incidents.get(&child)).collect();
-            let total = children.len();
-            (urgent_first(children, lines), total)
+        let all: Vec<&Incident> = if storm.is_some() {
+            self.folded_under(about.id).filter_map(|child| self.incidents.get(&child)).collect()
         } else {
-            let members: Vec<&Incident> =
-                message.members.iter().filter_map(|m| self.incidents.get(m)).collect();
-            let total = members.len();
-            (urgent_first(members, lines), total)
+            message.members.iter().filter_map(|m| self.incidents.get(m)).collect()
         };
+        let total = all.len();
+        let penalty_cents = all.iter().fold(0, |sum: i64, i| sum.saturating_add(i.penalty_cents));
+        let listed = urgent_first(all, lines);
         // What each one says of itself is its own step, not that of another notice.
         let steps: BTreeMap<Id, u32> = message
             .notices
@@ -53,6 +50,7 @@ impl Alerting {
             team: &notice.team,
             items,
             total,
+            penalty_cents,
             storm,
             marked: message.marked,
             unrecorded: false,

@@ -39,6 +39,8 @@ pub struct Letter<'a> {
     pub items: Vec<Item<'a>>,
     /// How many there are in all.
     pub total: usize,
+    /// What all of them may cost together, in cents.
+    pub penalty_cents: i64,
     /// For a storm: the dimension and value, the oldest, and the sum of penalties, in `items` order of urgency.
     pub storm: Option<StormText<'a>>,
     /// "(可能重复)" is to be said.

@@ -28,7 +28,7 @@ const BREAK_OUT_WINDOW: Span = Span::from_minutes(10);
 const LATER_CHILDREN: usize = 20;
 
 /// What a storm looked like when it was last told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Figures {
     /// Children that are not resolved.
     pub(super) open: usize,
@@ -36,7 +36,22 @@ pub(super) struct Figures {
     level: u8,
     /// The earliest due instant.
     least: Option<Instant>,
+    /// Since when the oldest is in trouble.
+    #[serde(default)]
+    oldest: Option<Instant>,
+    /// What they may cost together, in cents.
+    #[serde(default)]
+    penalty_cents: i64,
 }
+
+/// Two that are equal are not worth a message (§8.2): what it costs follows from which they are.
+impl PartialEq for Figures {
+    fn eq(&self, other: &Figures) -> bool {
+        (self.open, self.level, self.least) == (other.open, other.level, other.least)
+    }
+}
+
+impl Eq for Figures {}
 
 /// A storm that is on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -306,6 +321,8 @@ impl Alerting {
             figures.level = figures.level.max(child.level);
             let due = child.hard_deadline.into_iter().chain(child.due).min();
             figures.least = figures.least.into_iter().chain(due).min();
+            figures.oldest = figures.oldest.into_iter().chain([child.since]).min();
+            figures.penalty_cents = figures.penalty_cents.saturating_add(child.penalty_cents);
         }
         figures
     }
@@ -435,25 +452,20 @@ impl Alerting {
     /// What the text of a storm says, besides its children.
     pub(super) fn storm_text(&self, parent: &Incident) -> Option<StormText<'_>> {
         let storm = self.outbox.storms.get(&parent.id)?;
-        let (mut oldest, mut penalty, mut breached) = (None::<Instant>, 0_i64, storm.breached);
-        let mut open = 0;
-        for child in self.folded_under(parent.id).filter_map(|id| self.incidents.get(&id)) {
-            open += 1;
-            oldest = oldest.into_iter().chain([child.since]).min();
-            penalty = penalty.saturating_add(child.penalty_cents);
-            breached += usize::from(child.level >= 1);
-        }
+        let children = self.folded_under(parent.id).filter_map(|id| self.incidents.get(&id));
+        let breached = storm.breached + children.filter(|child| child.level >= 1).count();
+        // After its end the children are on their own again: what it says is what there was.
+        let figures = if storm.over { storm.told.unwrap_or_default() } else { self.figures(parent.id) };
         Some(StormText {
             dimension: &storm.cause.dimension,
             value: &storm.cause.value,
             family: &storm.cause.family,
-            // After its end the children are on their own again: what it says is what there was.
-            open: if storm.over { storm.told.map_or(0, |t| t.open) } else { open },
+            open: figures.open,
             before: storm.before.map(|b| b.open),
             resolved: storm.resolved,
             breached,
-            oldest,
-            penalty_cents: penalty,
+            oldest: figures.oldest,
+            penalty_cents: figures.penalty_cents,
         })
     }
 }
@@ -480,7 +492,7 @@ mod tests {
             let dimensions = StormConfig::default().dimensions;
             let parcels: Vec<&Incident> = parcels.iter().collect();
             let want = want.map(|(d, v)| (Arc::from(d), Arc::from(v)));
-            assert_eq!(cover(&parcels, &dimensions[1..4], 80), want, "{what}");
+            assert_eq!(cover(&parcels, &dimensions[1..5], 80), want, "{what}");
         };
         let lanes = |n: u8, of: u8| {
             (0..n).map(|i| parcel(i, "yto", if i < of { "sh-bj" } else { "x" }, "bj")).collect()
@@ -493,6 +505,12 @@ mod tests {
             (0..10).map(|i| parcel(i, "yto", &i.to_string(), &i.to_string())).collect(),
             Some(("carrier", "yto")),
         );
+        let at_node = |n: u8| {
+            let mut parcel = parcel(n, if n % 2 == 0 { "yto" } else { "zto" }, &n.to_string(), "bj");
+            parcel.dimensions.insert("node".into(), if n < 8 { "武汉" } else { "上海" }.into());
+            parcel
+        };
+        check("one node, two carriers", (0..10).map(at_node).collect(), Some(("node", "武汉")));
         check("nothing", (0..10).map(|i| parcel(i, &i.to_string(), "", "")).collect(), None);
         check("no values at all", (0..10).map(|i| parcel(i, "", "", "")).collect(), None);
     }

@@ -22,6 +22,7 @@ mod edges;
 #[cfg(test)]
 mod examples;
 mod judge;
+mod kept;
 #[cfg(test)]
 mod laws;
 mod learn;
@@ -65,6 +66,7 @@ pub use changes::{
     RetractionReason, Verdict,
 };
 pub use desk::{Desk, Observed};
+pub use kept::KeptCase;
 pub use open::{OpenCase, OpenCases};
 pub use reload::{Move, ReloadDifference};
 pub use shipments::{Shipment, Shipments};

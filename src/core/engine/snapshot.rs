@@ -107,9 +107,21 @@ impl CaseRow {
         check_version(row.version)?;
         Ok(row)
     }
+
+    /// What was said of the case, with its names in `symbols`.
+    pub(super) fn timeline(&self, symbols: &mut Symbols) -> Result<Timeline, Refused> {
+        let first_seen = Instant::from_millis(self.first_seen);
+        Timeline::load(&self.id, first_seen, &self.entries, symbols)
+            .ok_or_else(|| unreadable(format!("case {} has an entry that cannot be read", self.id)))
+    }
 }
 
 impl Snapshot {
+    /// The rows of its cases, by source, kind and id.
+    pub fn case_rows(&self) -> &[CaseRow] {
+        &self.cases
+    }
+
     /// The snapshot as bytes.
     ///
     /// # Errors
@@ -215,9 +227,7 @@ impl Engine {
                 fired: fired.into_boxed_slice(),
             });
         }
-        let first_seen = Instant::from_millis(row.first_seen);
-        let timeline = Timeline::load(&row.id, first_seen, &row.entries, &mut self.symbols)
-            .ok_or_else(|| unreadable(format!("case {} has an entry that cannot be read", row.id)))?;
+        let timeline = row.timeline(&mut self.symbols)?;
         Ok(Case { source, kind, timeline, cycles, wake: Instant::MAX })
     }
 

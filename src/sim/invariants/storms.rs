@@ -298,14 +298,18 @@ pub fn i25(step: &Step<'_>) -> Vec<String> {
     found
 }
 
-/// VIP, legal and short deadlines are not folded.
+/// VIP, legal and short deadlines are not folded under what others have in common; under another incident of the same
+/// case only where that says that it is a VIP's or a legal case, and so names it (`logistics` 6.1).
 pub fn i26(step: &Step<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for change in &step.commit.incidents {
         let Some(child) = change.after.as_ref().filter(|i| !i.is_resolved() && i.folded.is_some()) else {
             continue;
         };
-        if child.vip || child.legal {
+        let lead = child.folded.and_then(|parent| step.kept.incidents.get(&parent));
+        let lead = lead.filter(|lead| lead.subject == child.subject && lead.id != child.id);
+        let named = lead.is_some_and(|lead| (lead.vip || !child.vip) && (lead.legal || !child.legal));
+        if (child.vip || child.legal) && !named {
             found.push(format!("incident {} is folded, and of a VIP or legal", child.id.short()));
         }
     }

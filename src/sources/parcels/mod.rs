@@ -19,6 +19,6 @@ pub mod said;
 pub mod trace;
 
 pub use courier::{Courier, Hook, Pushed, Submitted, Trouble, Whose};
-pub use number::Number;
+pub use number::{Number, carrier_title};
 pub use plan::{Next, Planner, Step};
 pub use trace::{State, Trace};

@@ -67,6 +67,12 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("zhongtong", &["zto", "中通", "中通快递"]),
 ];
 
+/// What people call the carrier of a code, where it is a known one.
+pub fn carrier_title(code: &str) -> Option<&'static str> {
+    let (_, words) = KNOWN.iter().find(|(known, _)| *known == code)?;
+    words.iter().find(|word| !word.is_ascii()).copied()
+}
+
 /// Which code a source's word for a carrier is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Carriers(BTreeMap<String, String>);

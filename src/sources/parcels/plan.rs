@@ -51,7 +51,7 @@ const KEPT_FOR: Span = Span::from_minutes(70 * 24 * 60);
 /// Parcels of which is told at a time that nothing was heard of them.
 const SILENT: usize = 200;
 /// What is said of a parcel beside where it stands.
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 18] = [
     "order_over",
     "moved_after_delivery",
     "revived",
@@ -69,6 +69,7 @@ const WORDS: [&str; 17] = [
     "waits",
     "forward_no",
     "other_carrier",
+    "evidence",
 ];
 /// Nobody waits longer without looking again.
 const LONGEST: Span = Span::from_secs(60);

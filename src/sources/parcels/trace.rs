@@ -1,13 +1,15 @@
 //! What is said of one parcel (物流轨迹), and what that means: where the parcel stands now, and the observations that follow
 //! (`logistics` 5). What became of it is worked out in `core::parcel::fold`, the only fold there is.
 //!
-//! Texts of scans are not kept: couriers and recipients are called by name and number in them.
+//! Texts of scans are not kept: couriers and recipients are called by name and number in them. Of the scan that says what
+//! is wrong the words are, without those: a claim at the carrier rests on them.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::model::{Mark, Observation, Value};
+use crate::core::parcel::evidence;
 use crate::core::parcel::fold::{Known, Ledger, Parcel, Passage, Scan, Teller, Whole, fold, province};
 use crate::core::parcel::{Exception, Milestone};
 use crate::core::time::{Instant, Span};
@@ -275,6 +277,7 @@ impl Trace {
             words.push(Word::new("node", Value::Text(node.to_string().into()), at));
             words.push(Word::new("location", Value::Text(node.to_string().into()), at));
         }
+        words.extend(self.evidence(parcel));
         if let Some((exception, at)) = way.waits.filter(|(_, at)| now < *at + WAITS) {
             words.push(Word::new("waits", Value::Text(exception.word().into()), at));
         }
@@ -286,6 +289,15 @@ impl Trace {
             word.at = word.at.max(whose.since);
         }
         words
+    }
+
+    /// The scan that says what is wrong, in its own words.
+    fn evidence(&self, parcel: &Parcel) -> Option<Word> {
+        let (exception, at) = parcel.exception?;
+        let says = |scan: &&Scan| scan.at == at && scan.exception == Some(exception) && scan.words.is_some();
+        let scan = self.scans.iter().filter(says).max_by_key(|scan| &scan.words)?;
+        let text = evidence::written(at, exception, scan.place.as_deref(), scan.words.as_deref()?);
+        Some(Word::new("evidence", Value::Text(text.into()), at))
     }
 
     /// Whether a scan is older than the shipping by more than a late upload explains (R25).

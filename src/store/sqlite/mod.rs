@@ -10,6 +10,7 @@ mod disk;
 mod fault;
 mod invariants;
 mod lock;
+mod look;
 mod migrate;
 mod open;
 mod prune;
@@ -39,6 +40,7 @@ pub use backup::{BackupTo, Restored, backup, backups, made_at, restore_newest, v
 pub use check::{Checked, audit_at, check, desks, rows_at, verify_at};
 pub use invariants::{INVARIANTS, Invariant};
 pub use lock::lock_path;
+pub use look::Look;
 pub use open::SqliteOptions;
 use open::{Opened, key};
 use queue::{Queue, Shut};

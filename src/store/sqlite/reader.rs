@@ -113,7 +113,7 @@ impl From<rusqlite::Error> for ReadError {
 }
 
 /// Tells of a row that is not as it was written. It is left out: its thing is derived again from its source (§16.4).
-fn leave_out(path: &Path, table: Table, id: &str, altered: &AtomicU64) {
+pub(super) fn leave_out(path: &Path, table: Table, id: &str, altered: &AtomicU64) {
     altered.fetch_add(1, Ordering::Relaxed);
     tracing::error!(
         store = %path.display(), table = table.word(), row = id.replace('\0', "/"),

@@ -55,6 +55,115 @@ fn one_parcel_is_one_ticket_and_the_gravest_speaks() {
     );
 }
 
+/// A VIP's parcel under several rules is one message too: the one that speaks says that it is a VIP's.
+#[test]
+fn the_parcel_of_a_vip_speaks_once() {
+    let mut world = desk().at("08:30");
+    let stalled =
+        [("last_scan", "", "2026-02-27T09:00:00+08:00"), ("stall_by", "", "2026-03-02T08:40:00+08:00")];
+    let vip: Vec<(&str, Value<'static>)> = MOVING.iter().cloned().chain([("vip", true.into())]).collect();
+    world.observe("parcel", "P1", &stalled, &vip);
+    world.at("09:30");
+    let (first, second) = (of(&world, "r39_stalled"), of(&world, "r04_transit"));
+    assert!(first.vip && second.vip);
+    assert_eq!((first.folded, second.folded), (None, Some(first.id)));
+    let about = |world: &World, id| world.sent.iter().filter(|s| s.incidents.contains(&id)).count();
+    assert!(about(&world, first.id) > 0, "{:?}", world.sent);
+    assert_eq!(about(&world, second.id), 0, "{:?}", world.sent);
+    // A graver thing speaks in their place, and what it leaves behind speaks by itself.
+    world.sent.clear();
+    world.observe("parcel", "P1", &[], &[("exception", "refused".into())]);
+    world.at("09:40");
+    let refused = of(&world, "r09_refused");
+    assert!(
+        world.sent.iter().all(|s| s.incidents == [refused.id]) && !world.sent.is_empty(),
+        "{:?}",
+        world.sent
+    );
+    world.sent.clear();
+    world.observe("parcel", "P1", &[], &[("exception", "none".into())]);
+    world.at("09:50");
+    assert_eq!((of(&world, "r39_stalled").folded, of(&world, "r04_transit").folded), (None, Some(first.id)));
+    let again: Vec<_> = world.sent.iter().filter(|s| s.incidents.contains(&first.id)).collect();
+    assert!(!again.is_empty() && again.iter().all(|s| s.class == Class::P0), "{:?}", world.sent);
+    assert_eq!(about(&world, second.id), 0, "{:?}", world.sent);
+    // Found out to be a VIP's only now: told once more, by one of them.
+    world.observe("parcel", "P2", &stalled, MOVING);
+    world.at("10:00");
+    world.sent.clear();
+    world.observe("parcel", "P2", &[], &[("vip", true.into())]);
+    world.at("10:10");
+    let of_second = |rule: &str| {
+        let found = world.desk.incidents().find(|i| &*i.rule == rule && &*i.subject.id == "P2");
+        found.cloned().expect("an incident")
+    };
+    let (first, second) = (of_second("r39_stalled"), of_second("r04_transit"));
+    assert_eq!((first.folded, second.folded), (None, Some(first.id)));
+    assert_eq!(about(&world, second.id), 0, "{:?}", world.sent);
+}
+
+/// R38 of several carriers: what stands still is the node, and its message says what is at stake.
+#[test]
+fn a_node_of_several_carriers_is_one_message_with_what_is_at_stake() {
+    let mut world = desk().at("09:55");
+    let seen = |world: &mut World, n: usize, marks: &[(&str, &str, &str)], value: i64| {
+        let carrier = ["yto", "zto", "sto"][n % 3];
+        world.observe(
+            "parcel",
+            &format!("N{n}"),
+            marks,
+            &[
+                ("status", "in_transit".into()),
+                ("carrier", carrier.into()),
+                ("node", "湖北,武汉市".into()),
+                ("lane", Value::Text(format!("浙江→{n}").into())),
+                ("province", Value::Text(format!("p{n}").into())),
+                ("value", Value::Int(value)),
+            ],
+        );
+    };
+    for n in 0..12 {
+        seen(
+            &mut world,
+            n,
+            &[("last_scan", "", "00:00:00"), ("stall_by", "", "2026-03-02T10:00:00+08:00")],
+            100 * (n as i64 + 1),
+        );
+    }
+    world.at("10:01");
+    let storm = world.desk.incidents().find(|i| i.storm.is_some()).cloned().expect("a storm");
+    let cause = storm.storm.clone().expect("its cause");
+    assert_eq!((&*cause.dimension, &*cause.value), ("node", "湖北,武汉市"));
+    let at_stake = |world: &World| -> i64 {
+        let children = world.desk.incidents().filter(|i| i.folded == Some(storm.id) && !i.is_resolved());
+        children.map(|i| i.penalty_cents).sum()
+    };
+    // 5 % of 100, 200, … 1200 yuan, at most 50: 5 + 10 + … + 50 + 50 + 50.
+    assert_eq!(at_stake(&world), 100 * (275 + 100));
+    let told = |world: &World, purpose: &str| -> Vec<String> {
+        let of_storm = world.sent.iter().filter(|s| s.purpose == purpose && s.incidents.contains(&storm.id));
+        of_storm.map(|s| s.text.clone()).collect()
+    };
+    let opened = told(&world, "storm_opened");
+    assert!(!opened.is_empty() && opened.iter().all(|text| text.contains("penalty 37500")), "{opened:?}");
+    // Two are scanned: the next update tells what the others may cost; the end, what was left.
+    for n in [10, 11] {
+        seen(
+            &mut world,
+            n,
+            &[("last_scan", "", "10:02"), ("stall_by", "", "2026-03-03T10:00:00+08:00")],
+            100 * (n as i64 + 1),
+        );
+    }
+    world.at("10:20");
+    assert_eq!(at_stake(&world), 27_500);
+    let updated = told(&world, "storm_update");
+    assert!(!updated.is_empty() && updated.iter().all(|text| text.contains("penalty 27500")), "{updated:?}");
+    world.at("13:00");
+    let over = told(&world, "storm_over");
+    assert!(!over.is_empty() && over.iter().all(|text| text.contains("penalty 27500")), "{over:?}");
+}
+
 #[test]
 fn what_the_gravest_leaves_behind_speaks_for_itself() {
     let mut world = desk().at("08:30");

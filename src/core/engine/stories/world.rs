@@ -83,7 +83,10 @@ struct Plain;
 impl Renderer for Plain {
     fn render(&self, letter: &Letter<'_>) -> Result<Body, RenderFault> {
         let items: Vec<String> = letter.items.iter().map(|i| format!("{} L{}", i.subject, i.level)).collect();
-        let text = format!("{} {}", items.join(","), letter.remark.unwrap_or_default());
+        let mut text = format!("{} {}", items.join(","), letter.remark.unwrap_or_default());
+        if let Some(storm) = &letter.storm {
+            text.push_str(&format!(" {} open, penalty {}", storm.open, storm.penalty_cents));
+        }
         Ok(Body { text, ..Body::default() })
     }
 }

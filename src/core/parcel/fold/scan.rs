@@ -26,7 +26,8 @@ pub enum Teller {
     Carrier,
 }
 
-/// One scan. Its text is not kept: couriers and recipients are called by name and number in it.
+/// One scan. Its text is not kept: couriers and recipients are called by name and number in it. Of one that tells of
+/// trouble the words are, without those.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scan {
     /// When it happened; [`Instant::MIN`] where nobody says.
@@ -41,6 +42,8 @@ pub struct Scan {
     pub code: Option<Arc<str>>,
     /// A digest of the text.
     pub text: u64,
+    /// Its words where something is wrong, masked ([`crate::core::parcel::evidence::masked`]).
+    pub words: Option<Arc<str>>,
     /// The city or node.
     pub place: Option<Arc<str>>,
     /// Called signed, though it only lies in a locker or station.
@@ -69,6 +72,7 @@ impl Scan {
             clears: false,
             code: None,
             text: 0,
+            words: None,
             place: None,
             claimed: false,
             proxy: false,
@@ -101,6 +105,7 @@ impl Scan {
         self.teller = self.teller.max(other.teller);
         self.withdrawn &= other.withdrawn;
         self.place = self.place.take().max(other.place);
+        self.words = self.words.take().max(other.words);
         self.forward_no = self.forward_no.take().max(other.forward_no);
         self.clears |= other.clears;
         self.claimed |= other.claimed;
