@@ -151,6 +151,7 @@ impl Stock {
             minimal: false,
             remark: None,
             links: vec![link("ack"), link("snooze"), link("view")],
+            buttons: Vec::new(),
             now: NOW,
         }
     }
@@ -244,6 +245,7 @@ pub fn canary<'a>(
         minimal: false,
         remark: None,
         links: Vec::new(),
+        buttons: Vec::new(),
         now,
     }
 }
