@@ -105,7 +105,12 @@ pub(crate) fn host(base: &str) -> Result<String, BuildFault> {
 
 /// A number that is used once: of this attempt and of no other.
 pub(crate) fn nonce(claim: &Claim, now: Instant) -> String {
-    let text = format!("{}\n{}\n{}\n{}", claim.key, claim.attempt, claim.address, now.as_millis());
+    nonce_of(&[&claim.key, &claim.attempt.to_string(), &claim.address], now)
+}
+
+/// A number that is used once: of these texts at this moment.
+pub(crate) fn nonce_of(parts: &[&str], now: Instant) -> String {
+    let text = format!("{}\n{}", parts.join("\n"), now.as_millis());
     sign::sha256_hex(text.as_bytes())[..32].to_owned()
 }
 

@@ -6,13 +6,19 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::channels::acs3::{self, AliyunKeyConfig, Call, Key};
+use crate::channels::answers::word;
+use crate::channels::callback::aliyun::Ears;
+use crate::channels::callback::{Hears, PathCallbackConfig};
 use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
-use crate::channels::sms::{Receipts, Variables, check_value, domestic};
+use crate::channels::sms::{AskedReceipts, Variables, asked, check_value, domestic};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
-use crate::core::alerting::Claim;
-use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, Rate};
+use crate::core::alerting::{Claim, Inquiry};
+use crate::core::model::{
+    ChannelCard, ChannelClass, LinkRule, Outcome, Rate, ReplyPath, Statement, StatementKind,
+};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 
@@ -76,8 +82,12 @@ pub struct AliyunSmsConfig {
     /// The template where a message was refused for its words: digits only, or no variable at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimal: Option<AliyunTemplateConfig>,
-    /// `none`, or `pushed` where delivery receipts come by `POST /v1/receipts/NAME` with the message's key as `out_id`.
-    pub receipts: Receipts,
+    /// `none`; `pushed` where delivery receipts come (SmsReport), with the message's key as `out_id`; `polled` where they are
+    /// only asked for (`QuerySendDetails`, which the access key must be allowed).
+    pub receipts: AskedReceipts,
+    /// Receipts (SmsReport) and replies (SmsUp) that it sends us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<PathCallbackConfig>,
     /// How it is reached.
     pub http: ReachConfig,
 }
@@ -86,6 +96,7 @@ impl AliyunSmsConfig {
     /// Takes relative paths as seen from `folder`.
     pub(crate) fn rebase(&mut self, folder: &Path) {
         self.key.rebase(folder);
+        self.callback.iter_mut().for_each(|callback| callback.rebase(folder));
         self.http.rebase(folder);
     }
 
@@ -104,6 +115,7 @@ impl AliyunSmsConfig {
                 "has no `minimal` template: a message that is refused for its words is not sent again in digits only",
             );
         }
+        problems.within("callback", |p| self.callback.iter().for_each(|callback| callback.check(p)));
         self.http.check(problems);
     }
 }
@@ -113,6 +125,7 @@ struct Sms {
     base: String,
     host: String,
     config: AliyunSmsConfig,
+    ears: Option<Ears>,
 }
 
 impl Sms {
@@ -123,17 +136,22 @@ impl Sms {
     ) -> Result<Made<Sms>, BuildFault> {
         let key = config.key.read(making.env)?;
         let base = config.http.base(BASE);
+        let gate = config.callback.as_ref().map(|callback| callback.gate(making.env)).transpose()?;
+        let ears = gate.map(|gate| Ears { gate });
+        let heard = ears.iter().map(|ears| ears.gate.secret());
         Ok(Made {
+            secrets: key.secrets().into_iter().chain(heard).collect(),
             card: ChannelCard {
                 receipts: config.receipts.into(),
+                duplicate_key: config.receipts.into(),
+                reply: if ears.is_some() { ReplyPath::Text } else { card.reply },
                 links: LinkRule::None,
                 // What a number gets by one signature and template.
                 lane_caps: vec![Rate { count: 50, per: Span::DAY }],
                 ..card
             },
             reach: config.http.clone(),
-            secrets: key.secrets(),
-            provider: Sms { host: acs3::host(&base)?, key, base, config: config.clone() },
+            provider: Sms { host: acs3::host(&base)?, key, base, config: config.clone(), ears },
         })
     }
 }
@@ -168,4 +186,54 @@ impl Provider for Sms {
     fn read(&self, claim: &Claim, reply: &Reply) -> Outcome {
         acs3::read(claim, reply, "BizId")
     }
+
+    fn hears(&self) -> Option<&dyn Hears> {
+        self.ears.as_ref().map(|ears| ears as &dyn Hears)
+    }
+
+    fn ask(&self, inquiry: &Inquiry, _: &str, now: Instant) -> Option<Request> {
+        let mut query = vec![
+            ("PhoneNumber", domestic(&inquiry.address)?),
+            // A day of China.
+            ("SendDate", china_day(inquiry.sent_at)),
+            ("PageSize", "50".to_owned()),
+            ("CurrentPage", "1".to_owned()),
+        ];
+        query.extend(inquiry.provider_id.clone().map(|id| ("BizId", id)));
+        let call = Call {
+            base: &self.base,
+            action: "QuerySendDetails",
+            version: "2017-05-25",
+            query,
+            form: Vec::new(),
+            headers: Vec::new(),
+        };
+        let nonce = acs3::nonce_of(&["query", &inquiry.key], now);
+        Some(acs3::request(&call, &self.key, &self.host, &nonce, now))
+    }
+
+    fn told(&self, inquiry: &Inquiry, reply: &Reply) -> Option<Statement> {
+        let document = reply.json()?;
+        if !reply.is_good() || document.get("Code")? != "OK" {
+            return None;
+        }
+        let rows = document.pointer("/SmsSendDetailDTOs/SmsSendDetailDTO").and_then(Value::as_array);
+        let row = rows.into_iter().flatten().find(|row| row["OutId"] == inquiry.key.as_str());
+        let (what, code) = match row {
+            // 1 waits for the handset, 2 did not arrive, 3 arrived.
+            Some(row) => match row.get("SendStatus").and_then(word)?.as_str() {
+                "3" => (StatementKind::Delivered, row.get("ErrCode").and_then(word)),
+                "2" => (StatementKind::Negative, row.get("ErrCode").and_then(word)),
+                "1" => (StatementKind::Accepted, None),
+                _ => return None,
+            },
+            None => (StatementKind::NotFound, None),
+        };
+        Some(Statement { code, ..asked(inquiry, what) })
+    }
+}
+
+/// The day of an instant as China has it: `20260921`.
+fn china_day(at: Instant) -> String {
+    at.to_timestamp().to_zoned(jiff::tz::offset(8).to_time_zone()).strftime("%Y%m%d").to_string()
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::channels::acs3::{self, AliyunKeyConfig, Call, Key};
 use crate::channels::aliyun_sms::AliyunTemplateConfig;
+use crate::channels::callback::aliyun::Ears;
+use crate::channels::callback::{Hears, PathCallbackConfig};
 use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, too_long};
 use crate::channels::sms::{Receipts, Variables, domestic};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
@@ -47,8 +49,11 @@ pub struct AliyunVoiceConfig {
     pub template: AliyunTemplateConfig,
     /// How often it is said. 1 to 3.
     pub play_times: u8,
-    /// `none`, or `pushed` where call receipts come by `POST /v1/receipts/NAME`.
+    /// `none`, or `pushed` where records of calls come (VoiceReport).
     pub receipts: Receipts,
+    /// Records of calls (VoiceReport) that it sends us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<PathCallbackConfig>,
     /// How it is reached.
     pub http: ReachConfig,
 }
@@ -61,6 +66,7 @@ impl Default for AliyunVoiceConfig {
             template: AliyunTemplateConfig::default(),
             play_times: 2,
             receipts: Receipts::default(),
+            callback: None,
             http: ReachConfig::default(),
         }
     }
@@ -70,6 +76,7 @@ impl AliyunVoiceConfig {
     /// Takes relative paths as seen from `folder`.
     pub(crate) fn rebase(&mut self, folder: &Path) {
         self.key.rebase(folder);
+        self.callback.iter_mut().for_each(|callback| callback.rebase(folder));
         self.http.rebase(folder);
     }
 
@@ -80,6 +87,7 @@ impl AliyunVoiceConfig {
         if !(1..=3).contains(&self.play_times) {
             problems.within("play_times", |p| p.error(format!("found {}, expected 1 to 3", self.play_times)));
         }
+        problems.within("callback", |p| self.callback.iter().for_each(|callback| callback.check(p)));
         self.http.check(problems);
     }
 }
@@ -89,6 +97,7 @@ struct Voice {
     base: String,
     host: String,
     config: AliyunVoiceConfig,
+    ears: Option<Ears>,
 }
 
 impl Voice {
@@ -99,7 +108,11 @@ impl Voice {
     ) -> Result<Made<Voice>, BuildFault> {
         let key = config.key.read(making.env)?;
         let base = config.http.base(BASE);
+        let gate = config.callback.as_ref().map(|callback| callback.gate(making.env)).transpose()?;
+        let ears = gate.map(|gate| Ears { gate });
+        let heard = ears.iter().map(|ears| ears.gate.secret());
         Ok(Made {
+            secrets: key.secrets().into_iter().chain(heard).collect(),
             card: ChannelCard {
                 receipts: config.receipts.into(),
                 links: LinkRule::None,
@@ -112,8 +125,7 @@ impl Voice {
                 ..card
             },
             reach: config.http.clone(),
-            secrets: key.secrets(),
-            provider: Voice { host: acs3::host(&base)?, key, base, config: config.clone() },
+            provider: Voice { host: acs3::host(&base)?, key, base, config: config.clone(), ears },
         })
     }
 }
@@ -150,5 +162,9 @@ impl Provider for Voice {
 
     fn read(&self, claim: &Claim, reply: &Reply) -> Outcome {
         acs3::read(claim, reply, "CallId")
+    }
+
+    fn hears(&self) -> Option<&dyn Hears> {
+        self.ears.as_ref().map(|ears| ears as &dyn Hears)
     }
 }

@@ -6,18 +6,31 @@ use crate::core::alerting::Claim;
 
 /// A link of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct Link {
+pub struct Link {
     /// What a button says.
-    pub(crate) label: String,
+    pub label: String,
     /// `ack`, `snooze`, `resolve` or `view`.
-    pub(crate) purpose: String,
+    pub purpose: String,
     /// Where it leads.
-    pub(crate) url: String,
+    pub url: String,
 }
 
-#[derive(Deserialize)]
-struct Links {
+/// A button that is pressed on the message itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Button {
+    /// What it says.
+    pub(crate) label: String,
+    /// `ack`, `snooze` or `escalate`.
+    pub(crate) purpose: String,
+    /// What it brings back to us.
+    pub(crate) value: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Data {
     links: Vec<Link>,
+    buttons: Vec<Button>,
 }
 
 /// A message as an app shows it.
@@ -27,18 +40,22 @@ pub(crate) struct Chat<'a> {
     pub(crate) title: &'a str,
     /// Its lines, without those that only hold a link.
     pub(crate) text: String,
-    /// Its links.
+    /// Its links, without those that a button takes the place of.
     pub(crate) links: Vec<Link>,
+    /// Its buttons.
+    pub(crate) buttons: Vec<Button>,
 }
 
 impl<'a> Chat<'a> {
     /// The message of a claim. The lines that end in one of its links are taken out of the text: they become buttons.
     pub(crate) fn of(claim: &'a Claim) -> Chat<'a> {
-        let links = claim.body.data.as_deref().and_then(|data| serde_json::from_str::<Links>(data).ok());
-        let links = links.map_or_else(Vec::new, |links| links.links);
+        let data = claim.body.data.as_deref().and_then(|data| serde_json::from_str::<Data>(data).ok());
+        let Data { mut links, buttons } = data.unwrap_or_default();
         let is_link = |line: &str| links.iter().any(|link| line.trim_end().ends_with(&*link.url));
         let text: Vec<&str> = claim.body.text.lines().filter(|line| !is_link(line)).collect();
-        Chat { title: claim.body.subject.as_deref().unwrap_or_default(), text: text.join("\n"), links }
+        let text = text.join("\n");
+        links.retain(|link| !buttons.iter().any(|button| button.purpose == link.purpose));
+        Chat { title: claim.body.subject.as_deref().unwrap_or_default(), text, links, buttons }
     }
 }
 

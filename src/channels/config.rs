@@ -1,5 +1,6 @@
 //! `[channels.NAME]`: one section of an adapter, and what holds for every channel.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -136,6 +137,20 @@ impl ChannelConfig {
     /// The class of the channel, where it names one adapter.
     pub fn class(&self) -> Option<ChannelClass> {
         self.adapter().map(|adapter| adapter.class)
+    }
+
+    /// Who its callbacks know by which id beside contacts, with the path of it below the channel.
+    pub(crate) fn callback_people(&self) -> Option<(&'static str, &BTreeMap<String, String>)> {
+        let chosen = self.adapter()?.name;
+        let people = match chosen {
+            "feishu_app" => self.feishu_app.as_ref()?.callback.as_ref().map(|callback| &callback.people),
+            "wecom_app" => self.wecom_app.as_ref()?.callback.as_ref().map(|callback| &callback.people),
+            "dingtalk_app" => self.dingtalk_app.as_ref()?.callback.as_ref().map(|callback| &callback.people),
+            "slack" => self.slack.as_ref()?.callback.as_ref().map(|callback| &callback.people),
+            "telegram" => self.telegram.as_ref()?.callback.as_ref().map(|callback| &callback.people),
+            _ => None,
+        };
+        people.map(|people| (chosen, people))
     }
 
     /// Notes everything that is wrong. Paths are looked at as they are: [`ChannelConfig::rebase`] first.

@@ -1,5 +1,6 @@
 //! A robot of an application of DingTalk (钉钉应用机器人, `apis/channels` 4) that writes to a person, under a token that runs out.
 //! Whom it did not reach stands in lists beside a good status. What is most urgent can be sent as a DING besides.
+//! With `callback` it sends a card (互动卡片) whose buttons are pressed there.
 
 use std::path::Path;
 
@@ -9,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::channels::answers::{Answers, Said, line, word};
-use crate::channels::chat::Chat;
-use crate::channels::dingtalk_robot::lines;
+use crate::channels::callback::dingtalk::{DingtalkCallbackConfig, Ears};
+use crate::channels::callback::{Card, Face, Hears, Place};
+use crate::channels::chat::{Chat, Link};
+use crate::channels::dingtalk_robot::{lines, paragraphs};
 use crate::channels::provider::{
     Made, Provider, ReachConfig, Reply, Request, Token, bad_address, build, too_long,
 };
@@ -21,7 +24,7 @@ use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{
     Accepted, Config, ContentPermanent, Credential, RecipientPermanent, RecipientThrottled, Throttled,
 };
-use crate::core::model::{ChannelCard, ChannelClass, Class, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, Class, Outcome, Rate, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -72,6 +75,9 @@ pub struct DingtalkAppConfig {
     pub robot_code: Option<String>,
     /// How the most urgent (p0) is sent as a DING besides: `none`, `app`, `sms` or `phone`. It wants an edition that has it.
     pub ding: DingtalkDing,
+    /// Messages are cards whose buttons are pressed there; without it they are texts with links.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<DingtalkCallbackConfig>,
     /// How it is reached.
     pub http: ReachConfig,
 }
@@ -80,6 +86,7 @@ impl DingtalkAppConfig {
     /// Takes relative paths as seen from `folder`.
     pub(crate) fn rebase(&mut self, folder: &Path) {
         self.secret.rebase(folder);
+        self.callback.iter_mut().for_each(|callback| callback.rebase(folder));
         self.http.rebase(folder);
     }
 
@@ -89,6 +96,7 @@ impl DingtalkAppConfig {
             problems.within("app_key", |p| p.error("is empty, expected the Client ID, ding…"));
         }
         problems.within("secret", |p| self.secret.check_given("", p));
+        problems.within("callback", |p| self.callback.iter().for_each(|callback| callback.check(p)));
         self.http.check(problems);
     }
 }
@@ -98,6 +106,7 @@ struct App {
     base: String,
     robot: String,
     config: DingtalkAppConfig,
+    ears: Option<Ears>,
 }
 
 impl App {
@@ -107,16 +116,20 @@ impl App {
         making: &Making<'_>,
     ) -> Result<Made<App>, BuildFault> {
         let secret = config.secret.need("secret.", making.env)?;
+        let ears = config.callback.as_ref().map(|callback| callback.ears(making.env)).transpose()?;
+        let secrets = [Some(secret.reveal().to_owned()), ears.as_ref().map(Ears::secret)];
         Ok(Made {
             card: ChannelCard {
                 body_limit: Some(TEXT),
+                reply: if ears.is_some() { ReplyPath::Button } else { card.reply },
                 lane_caps: vec![Rate { count: 20, per: Span::MINUTE }],
                 account_caps: vec![Rate { count: 20, per: Span::from_secs(1) }],
                 ..card
             },
             reach: config.http.clone(),
-            secrets: vec![secret.reveal().to_owned()],
+            secrets: secrets.into_iter().flatten().collect(),
             provider: App {
+                ears,
                 secret,
                 base: config.http.base(BASE),
                 robot: config.robot_code.clone().unwrap_or_else(|| config.app_key.clone()),
@@ -148,6 +161,9 @@ impl Provider for App {
             return Err(bad_address("the user id of a person"));
         }
         let chat = Chat::of(claim);
+        if let Some(callback) = self.config.callback.as_ref().filter(|_| !chat.buttons.is_empty()) {
+            return Ok(api(&self.base, DELIVER, token, &card(callback, user, &claim.key, &chat)));
+        }
         let links: Vec<String> = chat.links.iter().map(|l| format!("[{}]({})", l.label, l.url)).collect();
         let text = lines(chat.title, &chat.text, &links.join(" | "));
         let body = to_person(&self.robot, &[user], chat.title, &text);
@@ -162,6 +178,9 @@ impl Provider for App {
             return ANSWERS.judge(reply, Some(said));
         }
         let document = reply.json();
+        if let Some(result) = document.as_ref().and_then(|d| d.get("result")?.get("outTrackId")) {
+            return delivered(reply, word(result), document.as_ref());
+        }
         let id = document.as_ref().and_then(|d| d.get("processQueryKey")?.as_str().map(str::to_owned));
         let said = id.as_ref().map(|_| Said { code: "ok".to_owned(), text: String::new() });
         let outcome = ANSWERS.judge(reply, said);
@@ -178,6 +197,25 @@ impl Provider for App {
             return Outcome { detail, class: RecipientThrottled, wait: Some(Span::MINUTE), ..outcome };
         }
         Outcome { provider_id: id.filter(|_| outcome.class == Accepted), ..outcome }
+    }
+
+    fn hears(&self) -> Option<&dyn Hears> {
+        self.ears.as_ref().map(|ears| ears as &dyn Hears)
+    }
+
+    fn amend(&self, place: &Place, face: &Face, token: &str) -> Option<Request> {
+        let card = face.card.as_ref().filter(|_| !place.card.is_empty())?;
+        let body = json!({
+            "outTrackId": place.card,
+            "cardData": { "cardParamMap": answered(card) },
+            "cardUpdateOptions": { "updateCardDataByKey": true },
+        });
+        Some(Request { method: Method::PUT, ..api(&self.base, CARD, token, &body) })
+    }
+
+    fn amended(&self, reply: &Reply) -> Outcome {
+        let good = reply.is_good().then(|| Said { code: "ok".to_owned(), text: String::new() });
+        ANSWERS.judge(reply, problem(reply).or(good))
     }
 
     fn after(&self, claim: &Claim, _: &Outcome, token: &str) -> Option<Request> {
@@ -197,6 +235,9 @@ impl Provider for App {
 
 /// Where messages to people go.
 pub(super) const TO_PERSON: &str = "/v1.0/robot/oToMessages/batchSend";
+/// Where cards are made and shown to people, and where they are changed.
+const DELIVER: &str = "/v1.0/card/instances/createAndDeliver";
+const CARD: &str = "/v1.0/card/instances";
 /// Where DINGs go.
 pub(super) const DING: &str = "/v1.0/robot/ding/send";
 
@@ -221,6 +262,71 @@ fn problem(reply: &Reply) -> Option<Said> {
     let document = reply.json()?;
     let code = word(document.get("code")?)?;
     Some(Said { code, text: document.get("message").and_then(word).unwrap_or_default() })
+}
+
+/// What became of a card: it is there only where it was shown to the person.
+fn delivered(reply: &Reply, id: Option<String>, document: Option<&Value>) -> Outcome {
+    let results = document.and_then(|d| d.pointer("/result/deliverResults")?.as_array());
+    let failed = results.into_iter().flatten().find(|result| result["success"] != true);
+    if let Some(failed) = failed {
+        let detail = failed.get("errorMsg").and_then(word);
+        return Outcome { detail, ..Outcome::of(RecipientPermanent) };
+    }
+    let said = Said { code: "ok".to_owned(), text: String::new() };
+    let outcome = ANSWERS.judge(reply, Some(said));
+    Outcome { provider_id: id.filter(|_| outcome.class == Accepted), ..outcome }
+}
+
+/// A card for a person; `docs/channels.md` says what its template makes of it. All values are texts.
+fn card(callback: &DingtalkCallbackConfig, user: &str, id: &str, chat: &Chat<'_>) -> Value {
+    let value = |purpose: &str| {
+        let button = chat.buttons.iter().find(|button| button.purpose == purpose);
+        button.map_or_else(String::new, |button| button.value.clone())
+    };
+    let mut params = json!({
+        "title": chat.title,
+        "text": paragraphs(chat.text.lines()),
+        "state": "",
+        "said": "",
+        "open": "true",
+        "ack": value("ack"),
+        "snooze": value("snooze"),
+        "escalate": value("escalate"),
+    });
+    add_links(&mut params, &chat.links);
+    json!({
+        "cardTemplateId": callback.template,
+        "outTrackId": id,
+        "callbackType": "HTTP",
+        "callbackRouteKey": callback.route_key,
+        "userIdType": 1,
+        "cardData": { "cardParamMap": params },
+        "openSpaceId": format!("dtv1.card//IM_ROBOT.{user}"),
+        "imRobotOpenSpaceModel": { "supportForward": false },
+        "imRobotOpenDeliverModel": { "spaceType": "IM_ROBOT" },
+    })
+}
+
+/// What a card says that somebody answered.
+pub(super) fn answered(card: &Card) -> Value {
+    let mut params = json!({
+        "title": card.title,
+        "text": paragraphs(card.text.lines()),
+        "state": card.state,
+        "open": "false",
+        "ack": "",
+        "snooze": "",
+        "escalate": "",
+    });
+    add_links(&mut params, &card.links);
+    params
+}
+
+fn add_links(params: &mut Value, links: &[Link]) {
+    for purpose in ["resolve", "view"] {
+        let link = links.iter().find(|link| link.purpose == purpose);
+        params[purpose] = json!(link.map_or("", |link| &link.url));
+    }
 }
 
 /// A call of its API.

@@ -331,14 +331,16 @@ fn keyed(mut body: Value, key: &str) -> Value {
 
 /// Lines as its markdown breaks them: a title that is repeated in the text, since it is not shown there.
 pub(super) fn lines(title: &str, text: &str, links: &str) -> String {
-    let mut out = format!("### {title}");
-    for line in text.lines().chain([links]).filter(|line| !line.is_empty()) {
-        // A line that begins with the short id is no heading.
-        let line = line.strip_prefix('#').map_or_else(|| line.to_owned(), |rest| format!("＃{rest}"));
-        out.push_str("\n\n");
-        out.push_str(&line);
-    }
-    out
+    let body = paragraphs(text.lines().chain([links]));
+    if body.is_empty() { format!("### {title}") } else { format!("### {title}\n\n{body}") }
+}
+
+/// Lines as paragraphs of their own.
+pub(super) fn paragraphs<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    // A line that begins with the short id is no heading.
+    let shown =
+        |line: &str| line.strip_prefix('#').map_or_else(|| line.to_owned(), |rest| format!("＃{rest}"));
+    lines.filter(|line| !line.is_empty()).map(shown).collect::<Vec<_>>().join("\n\n")
 }
 
 /// A link that opens in the browser instead of the panel.

@@ -1,5 +1,5 @@
 //! An application of Feishu or Lark (飞书应用机器人, `apis/channels` 8) that writes to a person or a group: a card whose
-//! buttons are links, under a token that runs out. Its `uuid` drops a second copy for an hour. What is most urgent can
+//! buttons are links or, with `callback`, are pressed on the card itself, under a token that runs out. Its `uuid` drops a second copy for an hour. What is most urgent can
 //! ring the phone besides (加急).
 
 use std::path::Path;
@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::channels::answers::{Answers, line, said};
-use crate::channels::chat::Chat;
+use crate::channels::callback::feishu::{Ears, FeishuCallbackConfig};
+use crate::channels::callback::{Card, Face, Hears, Place};
+use crate::channels::chat::{Chat, Link};
 use crate::channels::provider::{
     Made, Provider, ReachConfig, Reply, Request, Token, bad_address, build, too_long,
 };
@@ -21,7 +23,7 @@ use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{
     Accepted, Config, ContentPermanent, Credential, RecipientPermanent, Throttled, Transient,
 };
-use crate::core::model::{ChannelCard, ChannelClass, Class, DuplicateKey, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, Class, DuplicateKey, Outcome, Rate, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -71,6 +73,9 @@ pub struct FeishuAppConfig {
     pub secret: SecretConfig,
     /// How the most urgent (p0) rings besides: `none`, `app`, `sms` or `phone`. It wants the right to do so.
     pub buzz: FeishuBuzz,
+    /// Its buttons are pressed on the card itself; without it they open pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<FeishuCallbackConfig>,
     /// How it is reached; `base = "https://open.larksuite.com"` is Lark.
     pub http: ReachConfig,
 }
@@ -79,6 +84,7 @@ impl FeishuAppConfig {
     /// Takes relative paths as seen from `folder`.
     pub(crate) fn rebase(&mut self, folder: &Path) {
         self.secret.rebase(folder);
+        self.callback.iter_mut().for_each(|callback| callback.rebase(folder));
         self.http.rebase(folder);
     }
 
@@ -88,6 +94,7 @@ impl FeishuAppConfig {
             problems.within("app_id", |p| p.error("is empty, expected the id of the application, cli_…"));
         }
         problems.within("secret", |p| self.secret.check_given("", p));
+        problems.within("callback", |p| self.callback.iter().for_each(|callback| callback.check(p)));
         self.http.check(problems);
     }
 }
@@ -96,6 +103,7 @@ struct App {
     secret: Secret,
     base: String,
     config: FeishuAppConfig,
+    ears: Option<Ears>,
 }
 
 impl App {
@@ -105,9 +113,13 @@ impl App {
         making: &Making<'_>,
     ) -> Result<Made<App>, BuildFault> {
         let secret = config.secret.need("secret.", making.env)?;
+        let ears = config.callback.as_ref().map(|callback| callback.ears(making.env)).transpose()?;
+        let heard = ears.iter().flat_map(Ears::secrets);
         Ok(Made {
+            secrets: std::iter::once(secret.reveal().to_owned()).chain(heard).collect(),
             card: ChannelCard {
                 body_limit: Some(TEXT),
+                reply: if ears.is_some() { ReplyPath::Button } else { card.reply },
                 duplicate_key: DuplicateKey::Strong { horizon: Span::HOUR },
                 lane_caps: vec![Rate { count: 5, per: Span::from_secs(1) }],
                 account_caps: vec![
@@ -117,8 +129,7 @@ impl App {
                 ..card
             },
             reach: config.http.clone(),
-            secrets: vec![secret.reveal().to_owned()],
-            provider: App { secret, base: config.http.base(BASE), config: config.clone() },
+            provider: App { secret, base: config.http.base(BASE), config: config.clone(), ears },
         })
     }
 }
@@ -164,6 +175,20 @@ impl Provider for App {
             outcome.provider_id = id;
         }
         outcome
+    }
+
+    fn hears(&self) -> Option<&dyn Hears> {
+        self.ears.as_ref().map(|ears| ears as &dyn Hears)
+    }
+
+    fn amend(&self, place: &Place, face: &Face, token: &str) -> Option<Request> {
+        let card = face.card.as_ref().filter(|_| !place.card.is_empty())?;
+        let body = json!({ "content": answered(card).to_string() });
+        Some(api(Method::PATCH, &self.base, &update(&place.card), token, &body))
+    }
+
+    fn amended(&self, reply: &Reply) -> Outcome {
+        ANSWERS.judge(reply, said(reply, "code", "msg"))
     }
 
     fn after(&self, claim: &Claim, outcome: &Outcome, token: &str) -> Option<Request> {
@@ -277,19 +302,49 @@ fn card(chat: &Chat<'_>, class: Class) -> Value {
         Class::P2 => "blue",
         Class::P3 => "grey",
     };
-    let mut elements = vec![json!({ "tag": "div", "text": { "tag": "plain_text", "content": chat.text } })];
-    elements.extend(chat.links.iter().enumerate().map(|(i, link)| {
-        json!({
-            "tag": "button",
-            "text": { "tag": "plain_text", "content": link.label },
-            "type": if i == 0 { "primary" } else { "default" },
-            "behaviors": [{ "type": "open_url", "default_url": link.url }],
+    let mut buttons: Vec<Value> = chat
+        .buttons
+        .iter()
+        .map(|pressed| {
+            button(&pressed.label, &json!({ "type": "callback", "value": { "t": pressed.value } }))
         })
-    }));
+        .chain(links(&chat.links))
+        .collect();
+    if let Some(first) = buttons.first_mut() {
+        first["type"] = json!("primary");
+    }
+    framed(chat.title, colour, vec![plain(&chat.text)], buttons)
+}
+
+/// A card of ours that somebody answered.
+pub(super) fn answered(card: &Card) -> Value {
+    let lines = vec![plain(&card.state), plain(&card.text)];
+    framed(&card.title, "green", lines, links(&card.links).collect())
+}
+
+fn framed(title: &str, colour: &str, mut elements: Vec<Value>, buttons: Vec<Value>) -> Value {
+    elements.extend(buttons);
     json!({
         "schema": "2.0",
         "config": { "update_multi": true },
-        "header": { "title": { "tag": "plain_text", "content": chat.title }, "template": colour },
+        "header": { "title": { "tag": "plain_text", "content": title }, "template": colour },
         "body": { "elements": elements },
     })
+}
+
+fn plain(text: &str) -> Value {
+    json!({ "tag": "div", "text": { "tag": "plain_text", "content": text } })
+}
+
+fn button(label: &str, behaviour: &Value) -> Value {
+    json!({
+        "tag": "button",
+        "text": { "tag": "plain_text", "content": label },
+        "type": "default",
+        "behaviors": [behaviour],
+    })
+}
+
+fn links(links: &[Link]) -> impl Iterator<Item = Value> {
+    links.iter().map(|link| button(&link.label, &json!({ "type": "open_url", "default_url": link.url })))
 }

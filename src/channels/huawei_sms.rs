@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use crate::channels::acs3::host;
 use crate::channels::answers::{Answers, Said, line, word};
+use crate::channels::callback::Hears;
+use crate::channels::callback::huawei::{Ears, HuaweiCallbackConfig};
 use crate::channels::provider::{FORM, Made, Provider, ReachConfig, Reply, Request, bad_address, build};
 use crate::channels::sms::{Receipts, Variables, check_value, international};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
@@ -55,8 +57,11 @@ pub struct HuaweiSmsConfig {
     pub template: String,
     /// What its variables say, in their order: `["{id}", "{count}"]`.
     pub params: Vec<String>,
-    /// `none`, or `pushed` where delivery receipts come by `POST /v1/receipts/NAME`.
+    /// `none`, or `pushed` where delivery receipts come.
     pub receipts: Receipts,
+    /// Receipts that it sends us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<HuaweiCallbackConfig>,
     /// How it is reached.
     pub http: ReachConfig,
 }
@@ -65,6 +70,7 @@ impl HuaweiSmsConfig {
     /// Takes relative paths as seen from `folder`.
     pub(crate) fn rebase(&mut self, folder: &Path) {
         self.secret_key.rebase(folder);
+        self.callback.iter_mut().for_each(|callback| callback.rebase(folder));
         self.http.rebase(folder);
     }
 
@@ -82,6 +88,7 @@ impl HuaweiSmsConfig {
         }
         problems.within("secret_key", |p| self.secret_key.check_given("", p));
         problems.within("params", |p| self.params.iter().for_each(|value| check_value(value, p)));
+        problems.within("callback", |p| self.callback.iter().for_each(|callback| callback.check(p)));
         self.http.check(problems);
     }
 }
@@ -91,6 +98,7 @@ struct Sms {
     base: String,
     host: String,
     config: HuaweiSmsConfig,
+    ears: Option<Ears>,
 }
 
 impl Sms {
@@ -101,7 +109,11 @@ impl Sms {
     ) -> Result<Made<Sms>, BuildFault> {
         let key = config.secret_key.need("secret_key.", making.env)?;
         let base = config.http.base(&format!("https://smsapi.{}.myhuaweicloud.com", config.region));
+        let gate = config.callback.as_ref().map(|callback| callback.gate(making.env)).transpose()?;
+        let ears = gate.map(|gate| Ears { gate });
+        let heard = ears.iter().map(|ears| ears.gate.secret());
         Ok(Made {
+            secrets: std::iter::once(key.reveal().to_owned()).chain(heard).collect(),
             card: ChannelCard {
                 receipts: config.receipts.into(),
                 links: LinkRule::None,
@@ -113,8 +125,7 @@ impl Sms {
                 ..card
             },
             reach: config.http.clone(),
-            secrets: vec![key.reveal().to_owned()],
-            provider: Sms { host: host(&base)?, key, base, config: config.clone() },
+            provider: Sms { host: host(&base)?, key, base, config: config.clone(), ears },
         })
     }
 }
@@ -135,8 +146,17 @@ impl Provider for Sms {
             fields.push(("templateParas", serde_json::to_string(&values).unwrap_or_default()));
         }
         fields.extend(self.config.sign_name.clone().map(|name| ("signature", name)));
+        if let (Some(callback), Some(ears)) = (&self.config.callback, &self.ears) {
+            fields.push(("statusCallback", ears.gate.address(&callback.url)));
+            // It comes back with every receipt.
+            fields.push(("extend", claim.key.clone()));
+        }
         let date = now.to_timestamp().strftime("%Y%m%dT%H%M%SZ").to_string();
         Ok(request(&self.base, &self.host, &fields, &self.config.access_key, self.key.reveal(), &date))
+    }
+
+    fn hears(&self) -> Option<&dyn Hears> {
+        self.ears.as_ref().map(|ears| ears as &dyn Hears)
     }
 
     fn read(&self, _: &Claim, reply: &Reply) -> Outcome {

@@ -51,8 +51,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::alerting::Claim;
+use crate::channels::callback::{Face, Hears, Place};
 use crate::core::alerting::config::SendConfig;
+use crate::core::alerting::{Claim, Inquiry};
 use crate::core::model::{ChannelCard, ChannelClass, Outcome, Statement};
 use crate::core::problem::Problems;
 use crate::core::time::Instant;
@@ -72,15 +73,34 @@ pub trait Channel: Send + Sync + 'static {
     /// around it; dropped before that, the attempt is uncertain.
     fn send<'a>(&'a self, claim: &'a Claim) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
-    /// Asks what became of a message, by our key (§10.4); `None` where that cannot be asked.
-    fn query<'a>(&'a self, key: &'a str) -> Pin<Box<dyn Future<Output = Option<Statement>> + Send + 'a>> {
-        let _ = key;
+    /// Asks what became of a message (§10.4, RC4); `None` where that cannot be asked.
+    fn query<'a>(
+        &'a self,
+        inquiry: &'a Inquiry,
+    ) -> Pin<Box<dyn Future<Output = Option<Statement>> + Send + 'a>> {
+        let _ = inquiry;
         Box::pin(std::future::ready(None))
     }
 
     /// Tries whether the other side is there, without a message to anybody (§10.5); `None` where that cannot be told.
     fn probe(&self) -> Option<Pin<Box<dyn Future<Output = Outcome> + Send + '_>>> {
         None
+    }
+
+    /// Who listens to what its provider sends us, where that is configured.
+    fn hears(&self) -> Option<&dyn Hears> {
+        None
+    }
+
+    /// Shows a person what came of a press, by a call of its own (§12.2); `None` where there is nothing to call. It may fail:
+    /// what was committed stays.
+    fn amend<'a>(
+        &'a self,
+        place: &'a Place,
+        face: &'a Face,
+    ) -> Pin<Box<dyn Future<Output = Option<Outcome>> + Send + 'a>> {
+        let _ = (place, face);
+        Box::pin(std::future::ready(None))
     }
 
     /// What time the other side said it was, since this was asked last, and who that is: evidence for the clock (T2).

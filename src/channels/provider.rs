@@ -17,12 +17,13 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::channels::answers::{by_status, word};
+use crate::channels::callback::{Face, Hears, Place};
 use crate::channels::http::{detail_without, failed};
 use crate::channels::{
     Adapter, BuildError, BuildFault, Channel, ChannelCard, ChannelConfig, Clock, Limits, Making,
 };
-use crate::core::alerting::Claim;
-use crate::core::model::{DuplicateKey, LinkRule, Outcome, OutcomeClass, ReceiptPath, ReplyPath};
+use crate::core::alerting::{Claim, Inquiry};
+use crate::core::model::{DuplicateKey, LinkRule, Outcome, OutcomeClass, ReceiptPath, ReplyPath, Statement};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::http::{ClientConfig, client, http_date, is_public, read_ca, retry_after};
@@ -216,6 +217,34 @@ pub(crate) trait Provider: Send + Sync + 'static {
         None
     }
 
+    /// Who listens to what the provider sends us.
+    fn hears(&self) -> Option<&dyn Hears> {
+        None
+    }
+
+    /// What shows a person what came of their press, where the answer to it does not.
+    fn amend(&self, _: &Place, _: &Face, _token: &str) -> Option<Request> {
+        None
+    }
+
+    /// What the answer to that means.
+    fn amended(&self, reply: &Reply) -> Outcome {
+        match reply.is_good() {
+            true => Outcome::of(OutcomeClass::Accepted),
+            false => by_status(reply),
+        }
+    }
+
+    /// What is asked to learn what became of a message.
+    fn ask(&self, _: &Inquiry, _token: &str, _now: Instant) -> Option<Request> {
+        None
+    }
+
+    /// What the answer to that says; `None` where it says nothing.
+    fn told(&self, _: &Inquiry, _: &Reply) -> Option<Statement> {
+        None
+    }
+
     /// How a token is got, where requests need one that runs out.
     fn token(&self) -> Option<Request> {
         None
@@ -338,6 +367,27 @@ impl<P: Provider> Posted<P> {
         self.redacted(outcome, &[&claim.address, &token])
     }
 
+    /// Shows what came of a press; a refused token is got anew once.
+    async fn shown(&self, place: &Place, face: &Face) -> Option<Outcome> {
+        for again in [true, false] {
+            let token = match self.pass().await {
+                Ok(token) => token,
+                Err(outcome) => return Some(outcome),
+            };
+            let request = self.made.provider.amend(place, face, &token)?;
+            let outcome = match self.call(&request).await {
+                Ok(reply) => self.made.provider.amended(&reply),
+                Err(outcome) => outcome,
+            };
+            let stale = outcome.class == OutcomeClass::Credential && self.made.provider.token().is_some();
+            if !(again && stale) {
+                return Some(self.redacted(outcome, &[&place.card, &place.chat, &place.person, &token]));
+            }
+            *self.token.lock().await = None;
+        }
+        None
+    }
+
     /// The token, `""` where none is needed.
     async fn pass(&self) -> Result<String, Outcome> {
         let Some(request) = self.made.provider.token() else { return Ok(String::new()) };
@@ -404,7 +454,7 @@ impl<P: Provider> Posted<P> {
     }
 
     fn redacted(&self, outcome: Outcome, more: &[&str]) -> Outcome {
-        let more = more.iter().filter(|s| !s.is_empty()).map(|s| (*s).to_owned());
+        let more = more.iter().filter(|s| s.len() >= 4).map(|s| (*s).to_owned());
         let secrets: Vec<String> = self.made.secrets.iter().cloned().chain(more).collect();
         let detail = outcome.detail.map(|text| detail_without(&text, &secrets)).filter(|t| !t.is_empty());
         Outcome { detail, ..outcome }
@@ -453,6 +503,40 @@ impl<P: Provider> Channel for Posted<P> {
                         false => OutcomeClass::Transient,
                     };
                     Outcome { code: Some("timeout".to_owned()), ..Outcome::of(class) }
+                }
+            }
+        })
+    }
+
+    fn query<'a>(
+        &'a self,
+        inquiry: &'a Inquiry,
+    ) -> Pin<Box<dyn Future<Output = Option<Statement>> + Send + 'a>> {
+        Box::pin(async move {
+            let asked = async {
+                let token = self.pass().await.ok()?;
+                let request = self.made.provider.ask(inquiry, &token, (self.clock)())?;
+                let reply = self.call(&request).await.ok()?;
+                self.made.provider.told(inquiry, &reply)
+            };
+            timeout(self.limits.total, asked).await.ok()?
+        })
+    }
+
+    fn hears(&self) -> Option<&dyn Hears> {
+        self.made.provider.hears()
+    }
+
+    fn amend<'a>(
+        &'a self,
+        place: &'a Place,
+        face: &'a Face,
+    ) -> Pin<Box<dyn Future<Output = Option<Outcome>> + Send + 'a>> {
+        Box::pin(async move {
+            match timeout(self.limits.total, self.shown(place, face)).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    Some(Outcome { code: Some("timeout".to_owned()), ..Outcome::of(OutcomeClass::Unknown) })
                 }
             }
         })

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::channels::answers::{Answers, Said, line};
-use crate::channels::chat::{Chat, Link, Mention, cut_bytes};
+use crate::channels::callback::slack::{Ears, SlackCallbackConfig};
+use crate::channels::callback::{Card, Face, Hears, Place};
+use crate::channels::chat::{Button, Chat, Link, Mention, cut_bytes};
 use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
@@ -16,7 +18,7 @@ use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{
     Config, ContentPermanent, Credential, RecipientPermanent, Throttled, Transient,
 };
-use crate::core::model::{ChannelCard, ChannelClass, Outcome, OutcomeClass, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, Outcome, OutcomeClass, Rate, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -47,6 +49,9 @@ pub struct SlackConfig {
     pub webhook: SecretConfig,
     /// The token of a bot, `xoxb-…`, with the right `chat:write`.
     pub token: SecretConfig,
+    /// Its buttons are pressed in Slack itself; without it they open pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<SlackCallbackConfig>,
     /// How it is reached.
     pub http: ReachConfig,
 }
@@ -56,6 +61,7 @@ impl SlackConfig {
     pub(crate) fn rebase(&mut self, folder: &Path) {
         self.webhook.rebase(folder);
         self.token.rebase(folder);
+        self.callback.iter_mut().for_each(|callback| callback.rebase(folder));
         self.http.rebase(folder);
     }
 
@@ -67,6 +73,7 @@ impl SlackConfig {
         }
         problems.within("webhook", |p| self.webhook.check("", p));
         problems.within("token", |p| self.token.check("", p));
+        problems.within("callback", |p| self.callback.iter().for_each(|callback| callback.check(p)));
         self.http.check(problems);
     }
 }
@@ -79,11 +86,15 @@ enum Door {
 
 struct Slack {
     door: Door,
+    ears: Option<Ears>,
+    /// Where what there is to show of a press may go besides Slack's own host.
+    host: Option<String>,
 }
 
 impl Slack {
     fn make(config: &SlackConfig, card: ChannelCard, making: &Making<'_>) -> Result<Made<Slack>, BuildFault> {
-        let (door, secrets) = match config.token.read("token.", making.env)? {
+        let ears = config.callback.as_ref().map(|callback| callback.ears(making.env)).transpose()?;
+        let (door, mut secrets) = match config.token.read("token.", making.env)? {
             Some(token) => {
                 let secrets = vec![token.reveal().to_owned()];
                 (Door::Bot(token, format!("{}/api/chat.postMessage", config.http.base(BASE))), secrets)
@@ -102,16 +113,20 @@ impl Slack {
                 (Door::Webhook(url.to_string()), secrets)
             }
         };
+        secrets.extend(ears.as_ref().map(Ears::secret));
+        let base = config.http.base.as_deref().and_then(|base| reqwest::Url::parse(base).ok());
+        let host = base.and_then(|url| url.host_str().map(str::to_owned));
         Ok(Made {
             card: ChannelCard {
                 body_limit: Some(TEXT),
+                reply: if ears.is_some() { ReplyPath::Button } else { card.reply },
                 // About one a second, with short bursts.
                 account_caps: vec![Rate { count: 50, per: Span::MINUTE }],
                 ..card
             },
             reach: config.http.clone(),
             secrets,
-            provider: Slack { door },
+            provider: Slack { door, ears, host },
         })
     }
 }
@@ -139,34 +154,61 @@ impl Provider for Slack {
 
     fn read(&self, _: &Claim, reply: &Reply) -> Outcome {
         match &self.door {
-            // It says a word: `ok`, or why not.
-            Door::Webhook(_) => {
-                let text = reply.body.trim();
-                let is_word = !text.is_empty() && text.len() <= 64;
-                let word = is_word && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-                let said = word.then(|| Said { code: text.to_owned(), text: String::new() });
-                ANSWERS.judge(reply, said)
-            }
+            Door::Webhook(_) => ANSWERS.judge(reply, in_a_word(reply)),
             Door::Bot(..) => {
-                let document = reply.json();
-                let ok = document.as_ref().and_then(|d| d.get("ok")?.as_bool());
-                let code = match ok {
-                    Some(true) => Some("ok".to_owned()),
-                    Some(false) => {
-                        document.as_ref().and_then(|d| d.get("error")?.as_str().map(str::to_owned))
-                    }
-                    None => None,
-                };
-                let said = code.map(|code| Said { code, text: String::new() });
-                let mut outcome = ANSWERS.judge(reply, said);
+                let mut outcome = ANSWERS.judge(reply, in_a_document(reply));
                 if outcome.class == OutcomeClass::Accepted {
-                    outcome.provider_id =
-                        document.as_ref().and_then(|d| d.get("ts")?.as_str().map(str::to_owned));
+                    outcome.provider_id = reply.json().and_then(|d| d.get("ts")?.as_str().map(str::to_owned));
                 }
                 outcome
             }
         }
     }
+
+    fn hears(&self) -> Option<&dyn Hears> {
+        self.ears.as_ref().map(|ears| ears as &dyn Hears)
+    }
+
+    fn amend(&self, place: &Place, face: &Face, _: &str) -> Option<Request> {
+        let url = reqwest::Url::parse(&place.card).ok()?;
+        let host = url.host_str()?;
+        if host != HOOKS && self.host.as_deref() != Some(host) {
+            return None;
+        }
+        let body = match &face.card {
+            Some(card) => answered(card),
+            None => json!({
+                "response_type": "ephemeral", "replace_original": false, "text": escaped(&face.say),
+            }),
+        };
+        Some(Request::json(place.card.clone(), &body))
+    }
+
+    fn amended(&self, reply: &Reply) -> Outcome {
+        // It says either.
+        ANSWERS.judge(reply, in_a_word(reply).or_else(|| in_a_document(reply)))
+    }
+}
+
+/// Where Slack takes what is shown of a press.
+const HOOKS: &str = "hooks.slack.com";
+
+/// What it says in a word: `ok`, or why not.
+fn in_a_word(reply: &Reply) -> Option<Said> {
+    let text = reply.body.trim();
+    let is_word = !text.is_empty() && text.len() <= 64;
+    let word = is_word && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    word.then(|| Said { code: text.to_owned(), text: String::new() })
+}
+
+/// What it says in a document.
+fn in_a_document(reply: &Reply) -> Option<Said> {
+    let document = reply.json()?;
+    let code = match document.get("ok")?.as_bool()? {
+        true => "ok".to_owned(),
+        false => document.get("error")?.as_str()?.to_owned(),
+    };
+    Some(Said { code, text: String::new() })
 }
 
 fn no_address() -> Outcome {
@@ -234,17 +276,40 @@ fn mention(address: &str) -> Option<String> {
 /// A message with its blocks; `text` is what notifications show.
 fn message(chat: &Chat<'_>, mention: String) -> Value {
     let shown = [mention, escaped(&chat.text)].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>();
-    let title: String = chat.title.chars().take(TITLE).collect();
+    let elements = pressed(&chat.buttons).into_iter().chain(buttons(&chat.links)).collect();
+    framed(chat.title, &shown.join("\n"), elements)
+}
+
+/// A message of ours that somebody answered.
+fn answered(card: &Card) -> Value {
+    let text = escaped(&format!("{}\n{}", card.state, card.text));
+    let mut body = framed(&card.title, &text, buttons(&card.links));
+    body["replace_original"] = json!(true);
+    body
+}
+
+/// A title, a text that is escaped, and what stands below.
+fn framed(title: &str, text: &str, elements: Vec<Value>) -> Value {
+    let shown: String = title.chars().take(TITLE).collect();
     // Escapes make it longer than its bytes were counted.
-    let section = cut_escaped(&shown.join("\n"), 3_000);
+    let section = cut_escaped(text, 3_000);
     let mut blocks = vec![
-        json!({ "type": "header", "text": { "type": "plain_text", "text": title } }),
+        json!({ "type": "header", "text": { "type": "plain_text", "text": shown } }),
         json!({ "type": "section", "text": { "type": "mrkdwn", "text": section } }),
     ];
-    if !chat.links.is_empty() {
-        blocks.push(json!({ "type": "actions", "elements": buttons(&chat.links) }));
+    if !elements.is_empty() {
+        blocks.push(json!({ "type": "actions", "elements": elements }));
     }
-    json!({ "text": cut_bytes(&escaped(chat.title), 1_000), "blocks": blocks })
+    json!({ "text": cut_bytes(&escaped(title), 1_000), "blocks": blocks })
+}
+
+/// Buttons that are pressed in Slack itself.
+fn pressed(buttons: &[Button]) -> Vec<Value> {
+    let button = |button: &Button| {
+        let text = json!({ "type": "plain_text", "text": button.label });
+        json!({ "type": "button", "text": text, "action_id": button.purpose, "value": button.value })
+    };
+    buttons.iter().map(button).collect()
 }
 
 /// At most so many characters, not inside of an escape.

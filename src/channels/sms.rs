@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::core::alerting::Claim;
-use crate::core::model::ReceiptPath;
+use crate::core::alerting::{Claim, Inquiry};
+use crate::core::model::{DuplicateKey, ReceiptPath, Statement, StatementKind};
 use crate::core::problem::Problems;
 
 /// What a template can say of a message: all short, none empty.
@@ -24,6 +24,11 @@ impl Variables {
     /// Whether the ordinary text was refused: only what nobody can refuse is said.
     pub(crate) fn is_minimal(&self) -> bool {
         self.0.get("form").is_some_and(|form| form == "minimal")
+    }
+
+    /// What a key of the phone brings back to us.
+    pub(crate) fn press(&self) -> Option<&str> {
+        self.0.get("press").map(String::as_str)
     }
 
     /// A value such as `{id}`, or `单号{subject}`, with the variables in it; at most so many characters.
@@ -63,8 +68,41 @@ pub enum Receipts {
     /// None come: acceptance is all that is known.
     #[default]
     None,
-    /// They come by `POST /v1/receipts/NAME`.
+    /// They come by `…/v1/callbacks/NAME`, or by `POST /v1/receipts/NAME`.
     Pushed,
+}
+
+/// The same, of a provider that can be asked as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AskedReceipts {
+    /// None come: acceptance is all that is known.
+    #[default]
+    None,
+    /// They come by `…/v1/callbacks/NAME`, or by `POST /v1/receipts/NAME`; what does not come in time is asked for.
+    Pushed,
+    /// They are asked for.
+    Polled,
+}
+
+impl From<AskedReceipts> for ReceiptPath {
+    fn from(receipts: AskedReceipts) -> ReceiptPath {
+        match receipts {
+            AskedReceipts::None => ReceiptPath::None,
+            AskedReceipts::Pushed => ReceiptPath::Pushed,
+            AskedReceipts::Polled => ReceiptPath::Polled,
+        }
+    }
+}
+
+impl From<AskedReceipts> for DuplicateKey {
+    /// Whoever may be asked for receipts may be asked what became of an attempt (§10.3).
+    fn from(receipts: AskedReceipts) -> DuplicateKey {
+        match receipts {
+            AskedReceipts::None => DuplicateKey::None,
+            AskedReceipts::Pushed | AskedReceipts::Polled => DuplicateKey::Query,
+        }
+    }
 }
 
 impl From<Receipts> for ReceiptPath {
@@ -73,6 +111,18 @@ impl From<Receipts> for ReceiptPath {
             Receipts::None => ReceiptPath::None,
             Receipts::Pushed => ReceiptPath::Pushed,
         }
+    }
+}
+
+/// What was learned of a message by asking for it.
+pub(crate) fn asked(inquiry: &Inquiry, what: StatementKind) -> Statement {
+    Statement {
+        key: Some(inquiry.key.clone()),
+        provider_id: None,
+        channel: inquiry.channel.clone(),
+        what,
+        code: None,
+        at: inquiry.sent_at,
     }
 }
 
@@ -91,6 +141,12 @@ pub(crate) fn international(address: &str) -> Option<String> {
         false if digits.len() == 11 && digits.starts_with('1') => Some(format!("+86{digits}")),
         _ => None,
     }
+}
+
+/// Whether two ways of writing a number mean the same one.
+pub(crate) fn is_number(address: &str, other: &str) -> bool {
+    let (one, other) = (international(address), international(other));
+    one.is_some() && one == other
 }
 
 /// A number of mainland China without its country.

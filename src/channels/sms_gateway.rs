@@ -7,13 +7,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::channels::answers::{Answers, Said, line};
+use crate::channels::callback::Hears;
+use crate::channels::callback::kannel::{Ears, KannelCallbackConfig};
 use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, too_long};
 use crate::channels::sms::{Encoding, Receipts, international, parts};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
 use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{Config, Credential, RecipientPermanent, Transient};
-use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome};
+use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -49,8 +51,11 @@ pub struct SmsGatewayConfig {
     /// Where it says what became of a message (`dlr-url`); `KEY` in it stands for ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report_url: Option<String>,
-    /// `none`, or `pushed` where what it reports comes on to `POST /v1/receipts/NAME`.
+    /// `none`, or `pushed` where what it reports comes to us: by `callback`, or by `POST /v1/receipts/NAME`.
     pub receipts: Receipts,
+    /// Receipts and replies that it sends us; it takes the place of `report_url`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<KannelCallbackConfig>,
     /// How long operators may try: what arrives later is of no use.
     pub valid_for: Span,
     /// How many parts a message may have. 1 to 8; `max-messages` there must allow it.
@@ -71,6 +76,7 @@ impl Default for SmsGatewayConfig {
             smsc: None,
             report_url: None,
             receipts: Receipts::default(),
+            callback: None,
             valid_for: Span::from_minutes(10),
             max_parts: 3,
             links: false,
@@ -83,6 +89,7 @@ impl SmsGatewayConfig {
     /// Takes relative paths as seen from `folder`.
     pub(crate) fn rebase(&mut self, folder: &Path) {
         self.password.rebase(folder);
+        self.callback.iter_mut().for_each(|callback| callback.rebase(folder));
         self.http.rebase(folder);
     }
 
@@ -98,9 +105,15 @@ impl SmsGatewayConfig {
         if !(1..=8).contains(&self.max_parts) {
             problems.within("max_parts", |p| p.error(format!("found {}, expected 1 to 8", self.max_parts)));
         }
-        if self.receipts == Receipts::Pushed && self.report_url.is_none() {
-            problems.warn("receipts = \"pushed\" without report_url: nobody says what became of a message");
+        if self.receipts == Receipts::Pushed && self.report_url.is_none() && self.callback.is_none() {
+            problems.warn(
+                "receipts = \"pushed\" without callback or report_url: nobody says what became of a message",
+            );
         }
+        if self.report_url.is_some() && self.callback.is_some() {
+            problems.within("report_url", |p| p.error("has `callback` beside it, expected one of them"));
+        }
+        problems.within("callback", |p| self.callback.iter().for_each(|callback| callback.check(p)));
         self.http.check(problems);
     }
 }
@@ -108,6 +121,7 @@ impl SmsGatewayConfig {
 struct Gateway {
     password: Secret,
     config: SmsGatewayConfig,
+    ears: Option<Ears>,
 }
 
 impl Gateway {
@@ -118,17 +132,21 @@ impl Gateway {
     ) -> Result<Made<Gateway>, BuildFault> {
         let password = config.password.need("password.", making.env)?;
         config.http.target(&config.url).map_err(|e| BuildFault::Setting(format!("url: {e}")))?;
-        let secrets = vec![password.reveal().to_owned(), sign::percent(password.reveal())];
+        let ears = config.callback.as_ref().map(|callback| callback.ears(making.env)).transpose()?;
+        let answered = config.callback.as_ref().is_some_and(|callback| callback.replies);
+        let mut secrets = vec![password.reveal().to_owned(), sign::percent(password.reveal())];
+        secrets.extend(ears.as_ref().map(|ears| ears.gate.secret()));
         Ok(Made {
             card: ChannelCard {
                 receipts: config.receipts.into(),
+                reply: if answered { ReplyPath::Text } else { card.reply },
                 links: if config.links { LinkRule::Any } else { LinkRule::None },
                 body_limit: Some(usize::from(config.max_parts) * 134),
                 ..card
             },
             reach: config.http.clone(),
             secrets,
-            provider: Gateway { password, config: config.clone() },
+            provider: Gateway { password, config: config.clone(), ears },
         })
     }
 }
@@ -160,12 +178,17 @@ impl Provider for Gateway {
         ];
         query.extend(config.from.clone().map(|from| ("from", from)));
         query.extend(config.smsc.clone().map(|smsc| ("smsc", smsc)));
-        if let Some(url) = &config.report_url {
+        let reported = config.report_url.as_ref().map(|url| url.replace("KEY", &sign::percent(&claim.key)));
+        if let Some(url) = self.ears.as_ref().map(|ears| ears.report_url(&claim.key)).or(reported) {
             query.push(("dlr-mask", "31".to_owned()));
-            query.push(("dlr-url", url.replace("KEY", &sign::percent(&claim.key))));
+            query.push(("dlr-url", url));
         }
         let joint = if config.url.contains('?') { '&' } else { '?' };
         Ok(Request::get(format!("{}{joint}{}", config.url, sign::query(&query))))
+    }
+
+    fn hears(&self) -> Option<&dyn Hears> {
+        self.ears.as_ref().map(|ears| ears as &dyn Hears)
     }
 
     fn read(&self, _: &Claim, reply: &Reply) -> Outcome {

@@ -1,4 +1,5 @@
-//! A bot of Telegram (`apis/channels` 10): to a person, a group or a channel, in its HTML, with links as buttons. Its `ok`
+//! A bot of Telegram (`apis/channels` 10): to a person, a group or a channel, in its HTML, with links as buttons, or with buttons
+//! that are pressed there. Its `ok`
 //! decides. Not reachable from the networks of mainland China without a proxy (`http.proxy`).
 
 use std::path::Path;
@@ -8,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::channels::answers::{Answers, Said, line, word};
-use crate::channels::chat::{Chat, Link};
+use crate::channels::callback::telegram::{Ears, TelegramCallbackConfig};
+use crate::channels::callback::{Face, Hears, Place};
+use crate::channels::chat::{Button, Chat, Link};
 use crate::channels::escape::escape;
 use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
@@ -17,7 +20,7 @@ use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{
     Accepted, Config, ContentPermanent, Credential, RecipientPermanent, Throttled, Transient,
 };
-use crate::core::model::{ChannelCard, ChannelClass, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, Outcome, Rate, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -43,6 +46,9 @@ const TEXT: usize = 3_600;
 pub struct TelegramConfig {
     /// The token that BotFather gave: `123456:ABC…`.
     pub token: SecretConfig,
+    /// Its buttons are pressed in Telegram itself; without it they open pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<TelegramCallbackConfig>,
     /// How it is reached.
     pub http: ReachConfig,
 }
@@ -51,12 +57,14 @@ impl TelegramConfig {
     /// Takes relative paths as seen from `folder`.
     pub(crate) fn rebase(&mut self, folder: &Path) {
         self.token.rebase(folder);
+        self.callback.iter_mut().for_each(|callback| callback.rebase(folder));
         self.http.rebase(folder);
     }
 
     /// Notes everything that is wrong.
     pub fn check(&self, problems: &mut Problems) {
         problems.within("token", |p| self.token.check_given("", p));
+        problems.within("callback", |p| self.callback.iter().for_each(|callback| callback.check(p)));
         self.http.check(problems);
     }
 }
@@ -64,6 +72,7 @@ impl TelegramConfig {
 struct Bot {
     token: Secret,
     base: String,
+    ears: Option<Ears>,
 }
 
 impl Bot {
@@ -79,9 +88,12 @@ impl Bot {
                 "token: is none, expected the one of BotFather, 123456:ABC…".to_owned(),
             ));
         }
+        let ears = config.callback.as_ref().map(|callback| callback.ears(making.env)).transpose()?;
+        let secrets = [Some(token.reveal().to_owned()), ears.as_ref().map(Ears::secret)];
         Ok(Made {
             card: ChannelCard {
                 body_limit: Some(TEXT),
+                reply: if ears.is_some() { ReplyPath::Button } else { card.reply },
                 // A chat takes one a second; a group 20 a minute.
                 lane_caps: vec![
                     Rate { count: 1, per: Span::from_secs(1) },
@@ -91,8 +103,8 @@ impl Bot {
                 ..card
             },
             reach: config.http.clone(),
-            secrets: vec![token.reveal().to_owned()],
-            provider: Bot { token, base: config.http.base(BASE) },
+            secrets: secrets.into_iter().flatten().collect(),
+            provider: Bot { token, base: config.http.base(BASE), ears },
         })
     }
 }
@@ -109,7 +121,7 @@ impl Provider for Bot {
         }
         let chat = Chat::of(claim);
         let text = format!("<b>{}</b>\n{}", html(chat.title), html(&chat.text));
-        let keyboard = keyboard(&chat.links);
+        let keyboard = keyboard(&chat.buttons, &chat.links);
         let fields = [
             ("chat_id", Some(chat_id.to_owned())),
             ("text", Some(text)),
@@ -120,20 +132,33 @@ impl Provider for Bot {
         Ok(request(&self.base, self.token.reveal(), "sendMessage", &fields))
     }
 
+    fn hears(&self) -> Option<&dyn Hears> {
+        self.ears.as_ref().map(|ears| ears as &dyn Hears)
+    }
+
+    fn amend(&self, place: &Place, face: &Face, _: &str) -> Option<Request> {
+        let card = face.card.as_ref().filter(|_| !place.card.is_empty())?;
+        let text =
+            format!("<b>{}</b>\n<b>{}</b>\n{}", html(&card.title), html(&card.state), html(&card.text));
+        // Without a keyboard the old one would stay.
+        let keyboard = keyboard(&[], &card.links).unwrap_or_else(|| json!({ "inline_keyboard": [] }));
+        let fields = [
+            ("chat_id", place.chat.clone()),
+            ("message_id", place.card.clone()),
+            ("text", text),
+            ("parse_mode", "HTML".to_owned()),
+            ("reply_markup", keyboard.to_string()),
+        ];
+        Some(request(&self.base, self.token.reveal(), "editMessageText", &fields))
+    }
+
+    fn amended(&self, reply: &Reply) -> Outcome {
+        judge(reply, reply.json().as_ref())
+    }
+
     fn read(&self, claim: &Claim, reply: &Reply) -> Outcome {
         let document = reply.json();
-        let ok = document.as_ref().and_then(|d| d.get("ok")?.as_bool());
-        let said = match (ok, &document) {
-            (Some(true), _) => Some(Said { code: "ok".to_owned(), text: String::new() }),
-            (Some(false), Some(d)) => Some(Said {
-                code: d.get("error_code").and_then(word).unwrap_or_else(|| reply.status.to_string()),
-                text: d.get("description").and_then(word).unwrap_or_default(),
-            }),
-            _ => None,
-        };
-        let wait = document.as_ref().and_then(|d| d.pointer("/parameters/retry_after")?.as_i64());
-        let wait = reply.wait.max(wait.map(|secs| Span::from_secs(secs.clamp(0, 86_400))));
-        let mut outcome = ANSWERS.judge(&Reply { wait, ..reply.clone() }, said);
+        let mut outcome = judge(reply, document.as_ref());
         match (outcome.class, &document) {
             (Accepted, Some(d)) => {
                 outcome.provider_id = d.pointer("/result/message_id").and_then(word);
@@ -149,6 +174,21 @@ impl Provider for Bot {
         }
         outcome
     }
+}
+
+/// What an answer says, as a document of theirs.
+fn judge(reply: &Reply, document: Option<&Value>) -> Outcome {
+    let said = match (document.and_then(|d| d.get("ok")?.as_bool()), document) {
+        (Some(true), _) => Some(Said { code: "ok".to_owned(), text: String::new() }),
+        (Some(false), Some(d)) => Some(Said {
+            code: d.get("error_code").and_then(word).unwrap_or_else(|| reply.status.to_string()),
+            text: d.get("description").and_then(word).unwrap_or_default(),
+        }),
+        _ => None,
+    };
+    let wait = document.and_then(|d| d.pointer("/parameters/retry_after")?.as_i64());
+    let wait = reply.wait.max(wait.map(|secs| Span::from_secs(secs.clamp(0, 86_400))));
+    ANSWERS.judge(&Reply { wait, ..reply.clone() }, said)
 }
 
 /// `apis/channels` 10.
@@ -177,8 +217,13 @@ pub(super) fn request(base: &str, token: &str, method: &str, fields: &[(&str, St
     Request::form(format!("{base}/bot{token}/{method}"), fields)
 }
 
-/// Links as buttons below a message, in one row.
-pub(super) fn keyboard(links: &[Link]) -> Option<Value> {
-    let row: Vec<Value> = links.iter().map(|link| json!({ "text": link.label, "url": link.url })).collect();
-    (!row.is_empty()).then(|| json!({ "inline_keyboard": [row] }))
+/// Buttons and links below a message, a row each.
+pub(super) fn keyboard(buttons: &[Button], links: &[Link]) -> Option<Value> {
+    let pressed = buttons.iter().map(|b| json!({ "text": b.label, "callback_data": b.value }));
+    let opened = links.iter().map(|link| json!({ "text": link.label, "url": link.url }));
+    let rows: Vec<Vec<Value>> = [pressed.collect(), opened.collect()]
+        .into_iter()
+        .filter(|row: &Vec<Value>| !row.is_empty())
+        .collect();
+    (!rows.is_empty()).then(|| json!({ "inline_keyboard": rows }))
 }

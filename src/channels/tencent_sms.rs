@@ -9,16 +9,20 @@ use serde_json::{Value, json};
 
 use crate::channels::acs3::host;
 use crate::channels::answers::{Answers, Said, line, word};
+use crate::channels::callback::tencent::Ears;
+use crate::channels::callback::{Hears, PathCallbackConfig};
 use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
-use crate::channels::sms::{Receipts, Variables, check_value, international};
+use crate::channels::sms::{AskedReceipts, Variables, asked, check_value, international};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
-use crate::core::alerting::Claim;
+use crate::core::alerting::{Claim, Inquiry};
 use crate::core::ids::{Secret, hex};
 use crate::core::model::OutcomeClass::{
     Accepted, Config, ContentPermanent, Credential, RecipientPermanent, RecipientThrottled, Throttled,
     Transient, Unknown,
 };
-use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, Rate};
+use crate::core::model::{
+    ChannelCard, ChannelClass, LinkRule, Outcome, Rate, ReplyPath, Statement, StatementKind,
+};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -85,8 +89,12 @@ pub struct TencentSmsConfig {
     pub longest: usize,
     /// How many messages a number gets on a day, as the console has it (发送频率限制). Its default there is 2: raise it first.
     pub per_day: u32,
-    /// `none`, or `pushed` where delivery receipts come by `POST /v1/receipts/NAME`.
-    pub receipts: Receipts,
+    /// `none`; `pushed` where delivery receipts come; `polled` where they are only asked for
+    /// (`PullSmsSendStatusByPhoneNumber`).
+    pub receipts: AskedReceipts,
+    /// Receipts and replies that it sends us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<PathCallbackConfig>,
     /// How it is reached.
     pub http: ReachConfig,
 }
@@ -104,7 +112,8 @@ impl Default for TencentSmsConfig {
             minimal: None,
             longest: 6,
             per_day: 0,
-            receipts: Receipts::default(),
+            receipts: AskedReceipts::default(),
+            callback: None,
             http: ReachConfig::default(),
         }
     }
@@ -115,6 +124,7 @@ impl TencentSmsConfig {
     pub(crate) fn rebase(&mut self, folder: &Path) {
         self.secret_key.rebase(folder);
         self.token.rebase(folder);
+        self.callback.iter_mut().for_each(|callback| callback.rebase(folder));
         self.http.rebase(folder);
     }
 
@@ -144,6 +154,7 @@ impl TencentSmsConfig {
                 );
             });
         }
+        problems.within("callback", |p| self.callback.iter().for_each(|callback| callback.check(p)));
         self.http.check(problems);
     }
 }
@@ -154,6 +165,7 @@ struct Sms {
     base: String,
     host: String,
     config: TencentSmsConfig,
+    ears: Option<Ears>,
 }
 
 impl Sms {
@@ -166,9 +178,14 @@ impl Sms {
         let token = config.token.read("token.", making.env)?;
         let base = config.http.base(BASE);
         let secrets = [Some(&key), token.as_ref()].into_iter().flatten().map(|s| s.reveal().to_owned());
+        let gate = config.callback.as_ref().map(|callback| callback.gate(making.env)).transpose()?;
+        let ears = gate.map(|gate| Ears { gate });
         Ok(Made {
+            secrets: secrets.chain(ears.iter().map(|ears| ears.gate.secret())).collect(),
             card: ChannelCard {
                 receipts: config.receipts.into(),
+                duplicate_key: config.receipts.into(),
+                reply: if ears.is_some() { ReplyPath::Text } else { card.reply },
                 links: LinkRule::None,
                 lane_caps: vec![
                     Rate { count: 1, per: Span::from_secs(30) },
@@ -177,8 +194,7 @@ impl Sms {
                 ..card
             },
             reach: config.http.clone(),
-            secrets: secrets.collect(),
-            provider: Sms { host: host(&base)?, key, token, base, config: config.clone() },
+            provider: Sms { host: host(&base)?, key, token, base, config: config.clone(), ears },
         })
     }
 }
@@ -201,16 +217,46 @@ impl Provider for Sms {
                 template.params.iter().map(|value| variables.fill(value, self.config.longest)).collect();
             body["TemplateParamSet"] = json!(values);
         }
-        let call = Call {
-            id: &self.config.secret_id,
-            key: self.key.reveal(),
-            token: self.token.as_ref().map(Secret::reveal),
-            region: &self.config.region,
-            url: &format!("{}/", self.base),
-            host: &self.host,
-            at: now.as_secs(),
+        Ok(self.call(&format!("{}/", self.base), now).request("SendSms", body.to_string()))
+    }
+
+    fn hears(&self) -> Option<&dyn Hears> {
+        self.ears.as_ref().map(|ears| ears as &dyn Hears)
+    }
+
+    fn ask(&self, inquiry: &Inquiry, _: &str, now: Instant) -> Option<Request> {
+        let body = json!({
+            "SmsSdkAppId": self.config.app_id,
+            "PhoneNumber": international(&inquiry.address)?,
+            // A little before, as its clock may be behind ours.
+            "BeginTime": inquiry.sent_at.as_secs() - 60,
+            "EndTime": now.as_secs(),
+            "Offset": 0,
+            "Limit": 100,
+        });
+        let url = format!("{}/", self.base);
+        let call = self.call(&url, now);
+        Some(call.request("PullSmsSendStatusByPhoneNumber", body.to_string()))
+    }
+
+    fn told(&self, inquiry: &Inquiry, reply: &Reply) -> Option<Statement> {
+        let document = reply.json().filter(|_| reply.is_good())?;
+        let rows = document.pointer("/Response/PullSmsSendStatusSet")?.as_array()?;
+        let is_ours = |row: &&Value| {
+            let by_id = inquiry.provider_id.as_deref().is_some_and(|id| row["SerialNo"] == id);
+            by_id || row["SessionContext"] == inquiry.key.as_str()
         };
-        Ok(call.request(body.to_string()))
+        let row = rows.iter().find(is_ours);
+        let what = match row.and_then(|row| row.get("ReportStatus")?.as_str()) {
+            Some("SUCCESS") => StatementKind::Delivered,
+            Some("FAIL") => StatementKind::Negative,
+            Some(_) => return None,
+            // It lists a message when something is known of it: of one that it has taken that is nothing new.
+            None if inquiry.provider_id.is_some() => StatementKind::Accepted,
+            None => StatementKind::NotFound,
+        };
+        let code = row.and_then(|row| row.get("Description").and_then(word));
+        Some(Statement { code, ..asked(inquiry, what) })
     }
 
     fn read(&self, _: &Claim, reply: &Reply) -> Outcome {
@@ -232,6 +278,20 @@ impl Provider for Sms {
             outcome.provider_id = id.filter(|id| !id.is_empty());
         }
         outcome
+    }
+}
+
+impl Sms {
+    fn call<'a>(&'a self, url: &'a str, now: Instant) -> Call<'a> {
+        Call {
+            id: &self.config.secret_id,
+            key: self.key.reveal(),
+            token: self.token.as_ref().map(Secret::reveal),
+            region: &self.config.region,
+            url,
+            host: &self.host,
+            at: now.as_secs(),
+        }
     }
 }
 
@@ -277,7 +337,7 @@ static ANSWERS: Answers = Answers {
     ],
 };
 
-/// One call of `SendSms`.
+/// One call of the API.
 pub(super) struct Call<'a> {
     pub(super) id: &'a str,
     pub(super) key: &'a str,
@@ -291,13 +351,13 @@ pub(super) struct Call<'a> {
 
 impl Call<'_> {
     /// The request with this body, signed.
-    pub(super) fn request(&self, body: String) -> Request {
+    pub(super) fn request(&self, action: &str, body: String) -> Request {
         let headers = [("content-type", KIND), ("host", self.host)];
         let (_, authorization) = authorization(self.id, self.key, SERVICE, self.at, &headers, &body);
         let mut headers = vec![
             ("content-type", KIND.to_owned()),
             ("authorization", authorization),
-            ("x-tc-action", "SendSms".to_owned()),
+            ("x-tc-action", action.to_owned()),
             ("x-tc-version", "2021-01-11".to_owned()),
             ("x-tc-region", self.region.to_owned()),
             ("x-tc-timestamp", self.at.to_string()),

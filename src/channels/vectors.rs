@@ -198,7 +198,7 @@ fn telegram(inputs: &Inputs, expected: &Value) {
                 url: b["url"].as_str().unwrap().to_owned(),
             })
             .collect();
-        assert_eq!(telegram::keyboard(&links).unwrap()["inline_keyboard"][0], json!(with_url));
+        assert_eq!(telegram::keyboard(&[], &links).unwrap()["inline_keyboard"][0], json!(with_url));
         fields.push(("reply_markup", markup.to_owned()));
     }
     let request = telegram::request("https://api.telegram.org", token, method, &fields);
@@ -365,7 +365,7 @@ fn tencent(inputs: &Inputs, expected: &Value) {
         host: inputs.text("host"),
         at: inputs.number("timestamp"),
     };
-    let request = call.request(inputs.text("payload").to_owned());
+    let request = call.request("SendSms", inputs.text("payload").to_owned());
     assert_eq!(header(&request, "content-type"), inputs.text("content_type"));
     same(expected, "authorization", &json!(header(&request, "authorization")));
     for (name, value) in expected["headers"].as_object().unwrap() {

@@ -1,5 +1,6 @@
 //! An application of WeCom (企业微信应用消息, `apis/channels` 6) that writes to a person: under a token that runs out, with a
-//! check for copies of the same text. Who is not there stands in a list beside a good code.
+//! check for copies of the same text. Who is not there stands in a list beside a good code. With `callback` it writes a
+//! card whose buttons are pressed there.
 
 use std::path::Path;
 
@@ -8,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::channels::answers::{Answers, by_status, line, said, word};
-use crate::channels::chat::cut_bytes;
+use crate::channels::callback::wecom::{Ears, WecomCallbackConfig};
+use crate::channels::callback::{Face, Hears, Place};
+use crate::channels::chat::{Chat, cut_bytes};
 use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, Token, bad_address, build};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
@@ -16,7 +19,7 @@ use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{
     Accepted, Config, ContentPermanent, Credential, RecipientPermanent, Throttled, Transient,
 };
-use crate::core::model::{ChannelCard, ChannelClass, DuplicateKey, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, DuplicateKey, Outcome, Rate, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -49,6 +52,9 @@ pub struct WecomAppConfig {
     pub agent_id: u32,
     /// Its secret.
     pub secret: SecretConfig,
+    /// Messages are cards whose buttons are pressed there; without it they are texts with links.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<WecomCallbackConfig>,
     /// How it is reached. This machine's address must be among its trusted ones (企业可信IP).
     pub http: ReachConfig,
 }
@@ -57,6 +63,7 @@ impl WecomAppConfig {
     /// Takes relative paths as seen from `folder`.
     pub(crate) fn rebase(&mut self, folder: &Path) {
         self.secret.rebase(folder);
+        self.callback.iter_mut().for_each(|callback| callback.rebase(folder));
         self.http.rebase(folder);
     }
 
@@ -69,6 +76,7 @@ impl WecomAppConfig {
             problems.within("agent_id", |p| p.error("is not given, expected the AgentId of the application"));
         }
         problems.within("secret", |p| self.secret.check_given("", p));
+        problems.within("callback", |p| self.callback.iter().for_each(|callback| callback.check(p)));
         self.http.check(problems);
     }
 }
@@ -77,6 +85,7 @@ struct App {
     secret: Secret,
     base: String,
     config: WecomAppConfig,
+    ears: Option<Ears>,
 }
 
 impl App {
@@ -86,9 +95,14 @@ impl App {
         making: &Making<'_>,
     ) -> Result<Made<App>, BuildFault> {
         let secret = config.secret.need("secret.", making.env)?;
+        let callback = config.callback.as_ref();
+        let ears = callback.map(|callback| callback.ears(&config.corp_id, making.env)).transpose()?;
+        let heard = ears.iter().flat_map(Ears::secrets);
         Ok(Made {
+            secrets: std::iter::once(secret.reveal().to_owned()).chain(heard).collect(),
             card: ChannelCard {
                 body_limit: Some(TEXT),
+                reply: if ears.is_some() { ReplyPath::Button } else { card.reply },
                 duplicate_key: DuplicateKey::ContentWindow { horizon: WINDOW },
                 // More than 30 a minute or 1,000 an hour to one person are dropped without a word.
                 lane_caps: vec![Rate { count: 20, per: Span::MINUTE }, Rate { count: 600, per: Span::HOUR }],
@@ -96,8 +110,7 @@ impl App {
                 ..card
             },
             reach: config.http.clone(),
-            secrets: vec![secret.reveal().to_owned()],
-            provider: App { secret, base: config.http.base(BASE), config: config.clone() },
+            provider: App { secret, base: config.http.base(BASE), config: config.clone(), ears },
         })
     }
 }
@@ -122,7 +135,11 @@ impl Provider for App {
         if user.is_empty() || user.starts_with('@') || user.contains('|') {
             return Err(bad_address("the user id of one person"));
         }
-        let mut message = text(&cut_bytes(&claim.body.text, TEXT));
+        let chat = Chat::of(claim);
+        let mut message = match chat.buttons.is_empty() {
+            true => text(&cut_bytes(&claim.body.text, TEXT)),
+            false => card(&chat, &claim.key),
+        };
         message["enable_duplicate_check"] = json!(1);
         message["duplicate_check_interval"] = json!(WINDOW.as_secs());
         let body = body(&[user], self.config.agent_id, message);
@@ -143,6 +160,83 @@ impl Provider for App {
         }
         outcome.provider_id = document.get("msgid").and_then(word);
         outcome
+    }
+
+    fn hears(&self) -> Option<&dyn Hears> {
+        self.ears.as_ref().map(|ears| ears as &dyn Hears)
+    }
+
+    fn amend(&self, place: &Place, face: &Face, token: &str) -> Option<Request> {
+        if place.person.is_empty() {
+            return None;
+        }
+        match &face.card {
+            // The code is good once: what does not change the card is told beside it.
+            Some(card) if !place.card.is_empty() => {
+                let body = json!({
+                    "userids": [place.person],
+                    "agentid": self.config.agent_id,
+                    "response_code": place.card,
+                    "button": { "replace_name": cut_chars(&card.state, BUTTON) },
+                });
+                let path =
+                    format!("/cgi-bin/message/update_template_card?access_token={}", sign::percent(token));
+                Some(Request::json(format!("{}{path}", self.base), &body))
+            }
+            _ => {
+                let body = body(&[&place.person], self.config.agent_id, text(&cut_bytes(&face.say, TEXT)));
+                Some(Request::json(format!("{}{}", self.base, path(token)), &body))
+            }
+        }
+    }
+
+    fn amended(&self, reply: &Reply) -> Outcome {
+        ANSWERS.judge(reply, said(reply, "errcode", "errmsg"))
+    }
+}
+
+/// What a title, the text below it and a button may be long, in characters.
+const TITLE: usize = 36;
+const BELOW: usize = 112;
+const BUTTON: usize = 24;
+
+/// A card whose buttons are pressed there; its links stand below them, and the whole of it opens the last, which only
+/// looks.
+fn card(chat: &Chat<'_>, task: &str) -> Value {
+    let buttons: Vec<Value> = chat
+        .buttons
+        .iter()
+        .enumerate()
+        .map(|(i, button)| {
+            json!({ "text": button.label, "style": if i == 0 { 1 } else { 2 }, "key": button.value })
+        })
+        .collect();
+    let links: Vec<Value> = chat
+        .links
+        .iter()
+        .take(3)
+        .map(|link| json!({ "type": 1, "title": link.label, "url": link.url }))
+        .collect();
+    let mut card = json!({
+        "card_type": "button_interaction",
+        "main_title": { "title": cut_chars(chat.title, TITLE) },
+        "sub_title_text": cut_chars(&chat.text, BELOW),
+        "task_id": task,
+        "button_list": buttons,
+    });
+    if let Some(view) = chat.links.iter().find(|link| link.purpose == "view") {
+        card["card_action"] = json!({ "type": 1, "url": view.url });
+    }
+    if !links.is_empty() {
+        card["jump_list"] = json!(links);
+    }
+    json!({ "msgtype": "template_card", "template_card": card })
+}
+
+fn cut_chars(text: &str, most: usize) -> String {
+    match text.chars().count() > most {
+        true => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+        false => text.to_owned(),
     }
 }
 

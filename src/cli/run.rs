@@ -21,7 +21,9 @@ use crate::console::{Clients, Listeners, Now, Parts, Server, ServerConfig, Servi
 use crate::core::alerting::Setup;
 use crate::core::ids::InstallationKey;
 use crate::core::model::Language;
+use crate::daemon::after::After;
 use crate::daemon::desk::End;
+use crate::daemon::dispatch::Channels;
 use crate::daemon::handle::{Handle, ReloadAsk};
 use crate::daemon::open::{is_new, open_store};
 use crate::daemon::parcels::Doors;
@@ -281,6 +283,8 @@ struct Pages {
     metrics: Arc<Metrics>,
     now: Now,
     doors: Doors,
+    channels: watch::Receiver<Channels>,
+    after: After,
     env: Arc<BTreeMap<String, String>>,
     serving: watch::Sender<Serving>,
 }
@@ -305,6 +309,8 @@ impl Pages {
             words: [Language::Zh, Language::En].map(|language| (language, templates.words(language))).into(),
             now: self.now.clone(),
             doors: self.doors.clone(),
+            channels: self.channels.clone(),
+            after: self.after.clone(),
         };
         let router = router(parts).map_err(|e| anyhow!("a page inside the program is broken: {e}"))?;
         Ok(Serving { router, limits: server.limits.clone() })
@@ -351,6 +357,8 @@ async fn serve(
         metrics: metrics.clone(),
         now: daemon.now.as_clock(),
         doors: daemon.doors.clone(),
+        channels: daemon.channels.clone(),
+        after: daemon.after.clone(),
         env,
         serving: watch::Sender::new(Serving { router: Router::new(), limits: server.limits.clone() }),
     };

@@ -316,6 +316,7 @@ impl Settings {
         problems.within("templates", |problems| self.templates.check(problems));
         problems.within("server", |problems| self.server.check(problems));
         problems.within("log", |problems| self.log.check(problems));
+        problems.within("channels", |problems| self.check_callback_people(problems));
         if self.people.is_empty() && self.channels.is_empty() {
             return None;
         }
@@ -337,6 +338,19 @@ impl Settings {
         });
         problems.within("alerting", |problems| self.alerting.check(roster.as_ref(), &channels, problems));
         roster
+    }
+
+    /// Whoever presses must be somebody.
+    fn check_callback_people(&self, problems: &mut Problems) {
+        for (name, channel) in &self.channels {
+            let Some((adapter, people)) = channel.callback_people() else { continue };
+            for (id, person) in people.iter().filter(|(_, person)| !self.people.contains_key(*person)) {
+                let known: Vec<&str> = self.people.keys().map(String::as_str).collect();
+                let steps = [name.as_str(), adapter, "callback", "people", id.as_str()];
+                let text = format!("found `{person}`, expected one of the people: {}", known.join(", "));
+                below(&steps, problems, &text);
+            }
+        }
     }
 
     /// The part that the engine goes by. Holiday sets are read from their files; `folders` says where each was named.
@@ -364,6 +378,14 @@ impl Settings {
             condition: self.condition.clone(),
             overlay: self.overlay.clone(),
         }
+    }
+}
+
+/// Notes an error at a path below the present one.
+fn below(steps: &[&str], problems: &mut Problems, text: &str) {
+    match steps {
+        [] => problems.error(text.to_owned()),
+        [first, rest @ ..] => problems.within(*first, |problems| below(rest, problems, text)),
     }
 }
 

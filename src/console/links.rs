@@ -24,9 +24,12 @@ use crate::core::model::{Incident, Language};
 use crate::core::time::{Instant, Span};
 use crate::daemon::handle::{Ask, AskError, Which};
 use crate::telemetry::metrics::Refused;
+use crate::wire::form;
 
 /// The largest form, in bytes.
 const FORM: usize = 16 << 10;
+/// The most fields of one.
+const FIELDS: usize = 16;
 /// A page can be posted for one to two of these.
 const BUCKET: Span = Span::from_minutes(30);
 /// What a snooze page offers, in minutes; the first is chosen already.
@@ -108,7 +111,7 @@ pub(super) async fn press(
         Ok(opened) => opened,
         Err(page) => return Ok(*page),
     };
-    let form = Form::read(&bytes);
+    let form = form::fields(&bytes, FIELDS);
     let incidents = match members(&shared, &opened).await {
         Ok(incidents) => incidents,
         Err(error) => return Ok(opened.trouble(&shared, &error)),
@@ -116,7 +119,7 @@ pub(super) async fn press(
     if let Some(note) = opened.standing(&incidents) {
         return Ok(opened.note(&shared, StatusCode::GONE, note, &incidents));
     }
-    if !opened.was_shown(&text, form.get("once")) {
+    if !opened.was_shown(&text, form::value(&form, "once")) {
         return Ok(opened.page(&shared, &text, &incidents, Some(Saying::PageTooOld)));
     }
     let act = match opened.act(&incidents, &form) {
@@ -192,9 +195,9 @@ impl Opened {
     }
 
     /// What pressing means.
-    fn act(&self, incidents: &[Incident], form: &Form) -> Result<Act, Saying> {
+    fn act(&self, incidents: &[Incident], form: &[(String, String)]) -> Result<Act, Saying> {
         // The token alone decides what is done; a form that asks for another thing is not quietly read as this one.
-        if form.get("do") != self.token.purpose.word() {
+        if form::value(form, "do") != self.token.purpose.word() {
             return Err(Saying::OtherUse);
         }
         // A list's ack names what is left of it; one that is over answers "已恢复" by itself.
@@ -206,12 +209,12 @@ impl Opened {
         match self.token.purpose {
             LinkPurpose::Ack => Ok(Act::Ack { incidents: ids }),
             LinkPurpose::Snooze => {
-                let minutes = form.get("minutes").parse().ok().filter(|m| SNOOZES.contains(m));
+                let minutes = form::value(form, "minutes").parse().ok().filter(|m| SNOOZES.contains(m));
                 let span = Span::from_minutes(minutes.ok_or(Saying::NoTime)?);
                 Ok(Act::Snooze { incident: single?, span })
             }
             LinkPurpose::Resolve => {
-                let reason = cut(form.get("reason"));
+                let reason = cut(form::value(form, "reason"));
                 if reason.is_empty() {
                     return Err(Saying::NoReason);
                 }
@@ -319,53 +322,9 @@ fn accepted_language(headers: &HeaderMap) -> Option<Language> {
     best.map(|(_, language)| language)
 }
 
-/// The fields of a form, as browsers send them.
-struct Form(Vec<(String, String)>);
-
-impl Form {
-    fn read(bytes: &[u8]) -> Form {
-        let unescape = |text: &[u8]| {
-            let mut out = Vec::with_capacity(text.len());
-            let mut rest = text;
-            while let Some((first, behind)) = rest.split_first() {
-                rest = behind;
-                let hex = |b: u8| (b as char).to_digit(16);
-                match (first, rest) {
-                    (b'+', _) => out.push(b' '),
-                    (b'%', [a, b, after @ ..]) if hex(*a).is_some() && hex(*b).is_some() => {
-                        out.push((hex(*a).unwrap_or(0) * 16 + hex(*b).unwrap_or(0)) as u8);
-                        rest = after;
-                    }
-                    (other, _) => out.push(*other),
-                }
-            }
-            String::from_utf8_lossy(&out).into_owned()
-        };
-        let fields = bytes.split(|b| *b == b'&').take(16).filter(|field| !field.is_empty()).map(|field| {
-            let mut halves = field.splitn(2, |b| *b == b'=');
-            let mut half = || halves.next().map(unescape).unwrap_or_default();
-            (half(), half())
-        });
-        Form(fields.collect())
-    }
-
-    fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn forms_are_read_as_browsers_send_them() {
-        let form = Form::read("once=a-b_c&reason=%E5%B7%B2+退款%2&empty=&=x&bare".as_bytes());
-        assert_eq!(form.get("once"), "a-b_c");
-        assert_eq!(form.get("reason"), "已 退款%2");
-        assert_eq!((form.get("empty"), form.get("bare"), form.get("missing")), ("", "", ""));
-        let _ = Form::read(&[0xff, b'%', b'=', b'&', b'%', b'z', b'z']);
-    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs

@@ -7,6 +7,7 @@
 //! - one bad client delays nobody: connections, heads, bodies, waits and rates all have limits (I32);
 //! - no token, whole or in part, reaches a log, a metric or an error (I45).
 
+mod callbacks;
 pub mod client;
 mod config;
 mod door;
@@ -39,6 +40,8 @@ use crate::core::alerting::{LinkKeys, Setup};
 use crate::core::ids::InstallationKey;
 use crate::core::model::Language;
 use crate::core::time::Instant;
+use crate::daemon::after::After;
+use crate::daemon::dispatch::Channels;
 use crate::daemon::handle::Handle;
 use crate::daemon::parcels::Doors;
 use crate::sources::history::import::ImportConfig;
@@ -50,6 +53,7 @@ pub use listen::{ListenError, Listeners};
 pub use pages::PageError;
 pub use serve::{Server, Serving, Stopped};
 
+use callbacks::Calls;
 use door::Misses;
 use pages::Pages;
 use problem::Problem;
@@ -81,6 +85,10 @@ pub struct Parts {
     pub now: Now,
     /// Where pushes of couriers go in.
     pub doors: Doors,
+    /// The channels, whose providers call back.
+    pub channels: watch::Receiver<Channels>,
+    /// Where what follows an answer is left.
+    pub after: After,
 }
 
 /// What every request is served with.
@@ -95,8 +103,12 @@ pub(crate) struct Shared {
     limits: LimitsConfig,
     now: Now,
     doors: Doors,
+    channels: watch::Receiver<Channels>,
+    after: After,
+    words: BTreeMap<Language, Words>,
     pages: Pages,
     misses: Misses,
+    calls: Calls,
     /// Batches of observations in memory at a time.
     batches: Semaphore,
 }
@@ -124,7 +136,21 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(2500);
 /// # Errors
 /// A page inside the program that is broken: a bug, which the test of this room finds.
 pub fn router(parts: Parts) -> Result<Router, PageError> {
-    let Parts { handle, setup, key, health, metrics, import, clients, limits, words, now, doors } = parts;
+    let Parts {
+        handle,
+        setup,
+        key,
+        health,
+        metrics,
+        import,
+        clients,
+        limits,
+        words,
+        now,
+        doors,
+        channels,
+        after,
+    } = parts;
     let shared = Arc::new(Shared {
         handle,
         setup,
@@ -136,13 +162,22 @@ pub fn router(parts: Parts) -> Result<Router, PageError> {
         limits,
         now,
         doors,
-        pages: Pages::new(words)?,
+        channels,
+        after,
+        pages: Pages::new(words.clone())?,
+        words,
         misses: Misses::default(),
+        calls: Calls::default(),
         batches: Semaphore::new(BATCHES),
     });
     Ok(Router::new()
         .route("/v1/observations", post(observations::take))
         .route("/v1/receipts/{channel}", post(receipts::take))
+        .route("/v1/callbacks/{channel}", get(callbacks::take).post(callbacks::take))
+        .route(
+            "/v1/callbacks/{channel}/{secret}",
+            get(callbacks::take_by_secret).post(callbacks::take_by_secret),
+        )
         .route("/v1/traces/{source}/{carrier}/{number}/{token}", post(traces::take))
         .route("/v1/incidents", get(incidents::list))
         .route("/v1/incidents/{id}", get(incidents::show))

@@ -526,6 +526,10 @@ impl DeskOwner {
                 turn.pending.push(Pending::Incidents(answer, find(desk, &which)));
                 Ok(())
             }
+            Ask::Told(channel, person, most, answer) => {
+                drop(answer.send(desk.told_by(&channel, &person, most)));
+                Ok(())
+            }
             Ask::Noticed(noticed) => self.noticed(noticed, memory, desk, now),
             Ask::Reload(ask, answer) => {
                 if let Err(e) = self.reloads.try_send((ask, answer)) {
@@ -818,9 +822,9 @@ impl DeskOwner {
         for job in turn_asks(inquiries, memory, self.blueprint.setup.config.send.timeout) {
             // A question that finds no room is asked again with the next turn.
             if let Err(e) = self.jobs.try_send(job)
-                && let Job::Query { message, .. } = e.into_inner()
+                && let Job::Query { inquiry, .. } = e.into_inner()
             {
-                memory.asking.remove(&message);
+                memory.asking.remove(&inquiry.message);
             }
         }
         self.publish.counts(&counts);
@@ -921,7 +925,7 @@ impl DeskOwner {
 /// The questions to ask that are not being asked already.
 fn turn_asks(inquiries: Vec<Inquiry>, memory: &mut Memory, limit: Span) -> Vec<Job> {
     let fresh = inquiries.into_iter().filter(|i| memory.asking.insert(i.message));
-    fresh.map(|i| Job::Query { channel: i.channel, key: i.key, message: i.message, limit }).collect()
+    fresh.map(|inquiry| Job::Query { inquiry: Box::new(inquiry), limit }).collect()
 }
 
 enum HandedOver<'s> {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::channels::Channel;
-use crate::core::alerting::Claim;
+use crate::core::alerting::{Claim, Inquiry};
 use crate::core::ids::Id;
 use crate::core::model::{Outcome, OutcomeClass, Statement, StatementKind};
 use crate::core::time::{Instant, Span};
@@ -36,12 +36,8 @@ pub enum Job {
     },
     /// A question: what became of a message (§10.4).
     Query {
-        /// The channel.
-        channel: Arc<str>,
-        /// Our key.
-        key: String,
-        /// The message.
-        message: Id,
+        /// What is asked.
+        inquiry: Box<Inquiry>,
         /// How long it may take.
         limit: Span,
     },
@@ -168,9 +164,10 @@ impl Dispatch {
                 let id = children.spawn(send(channel, claim, limit, recorded, time)).id();
                 doing.insert(id, what);
             }
-            Job::Query { channel, key, message, limit } => {
-                let channel = channels.get(&channel).cloned();
-                let id = children.spawn(query(channel, key, message, limit, time)).id();
+            Job::Query { inquiry, limit } => {
+                let message = inquiry.message;
+                let channel = channels.get(&inquiry.channel).cloned();
+                let id = children.spawn(query(channel, inquiry, limit, time)).id();
                 doing.insert(id, Doing::Query { message });
             }
             Job::Probe { channel, limit } => {
@@ -254,15 +251,15 @@ async fn dying<T>(work: impl Future<Output = T>) -> T {
 
 async fn query(
     channel: Option<Arc<dyn Channel>>,
-    key: String,
-    message: Id,
+    inquiry: Box<Inquiry>,
     limit: Span,
     time: Arc<dyn TimeSource>,
 ) -> Report {
+    let message = inquiry.message;
     let Some(channel) = channel else { return Report::Told { message, statement: None } };
     let statement = tokio::select! {
         biased;
-        statement = channel.query(&key) => statement,
+        statement = channel.query(&inquiry) => statement,
         () = time.sleep(limit) => None,
     };
     let what = statement.as_ref().map_or("no answer", |s| match s.what {

@@ -152,6 +152,9 @@ impl DeskOwner {
             }
             Input::Ask(Ask::Noticed(_)) | Input::Order(Order::Noticed(_)) => {}
             Input::Ask(Ask::Incidents(which, answer)) => drop(answer.send(find(desk, &which))),
+            Input::Ask(Ask::Told(channel, person, most, answer)) => {
+                drop(answer.send(desk.told_by(&channel, &person, most)));
+            }
             Input::Ask(Ask::Reload(_, answer)) => {
                 drop(answer.send(Err(format!("the store takes no writes: {reason}"))));
             }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::core::alerting::{Answer, Refusal, Response};
+use crate::core::alerting::{Answer, Refusal, Response, Told};
 use crate::core::ids::Id;
-use crate::core::model::{Incident, Merge, Observation, Statement};
+use crate::core::model::{Incident, Merge, Observation, PersonId, Statement};
 pub use crate::daemon::noticed::Noticed;
 
 /// Something that is asked of the desk's owner.
@@ -21,6 +21,8 @@ pub enum Ask {
     State(Box<Statement>, oneshot::Sender<Result<(), AskError>>),
     /// Incidents as they are: one by id, or by the first characters of it, or all that are not resolved.
     Incidents(Which, oneshot::Sender<Vec<Incident>>),
+    /// What a person was told by a channel lately and is not over, the newest message first, at most so many.
+    Told(Arc<str>, PersonId, usize, oneshot::Sender<Vec<Told>>),
     /// Something that was noticed outside the desk; nobody waits for an answer.
     Noticed(Noticed),
     /// Look at a configuration and go by it, or only say what would change.
@@ -86,6 +88,15 @@ pub enum AskError {
     Gone,
 }
 
+/// An act that has no answer yet.
+#[derive(Debug)]
+pub enum Late {
+    /// It has none, and there will be none.
+    Failed(AskError),
+    /// It was taken in, and is answered here when it is kept.
+    Coming(oneshot::Receiver<Result<Answer, AskError>>),
+}
+
 /// The way to the desk's owner.
 #[derive(Clone, Debug)]
 pub struct Handle {
@@ -109,6 +120,50 @@ impl Handle {
     pub fn tell(&self, noticed: Noticed) {
         if self.asks.try_send(Ask::Noticed(noticed)).is_err() {
             tracing::debug!("the desk has no room for what was noticed");
+        }
+    }
+
+    /// Says what a provider stated of messages, and waits until all of it is kept, at most `limit`. They go in one after
+    /// another without waiting for each other, so that one commit keeps many.
+    ///
+    /// # Errors
+    /// Not all of it was kept; saying it again changes nothing of what was (RC1).
+    pub async fn state(&self, limit: Duration, statements: Vec<Statement>) -> Result<(), AskError> {
+        let said = async {
+            let mut answers = Vec::with_capacity(statements.len());
+            for statement in statements {
+                let (answer, arrive) = oneshot::channel();
+                let ask = Ask::State(Box::new(statement), answer);
+                self.asks.send(ask).await.map_err(|_| AskError::Gone)?;
+                answers.push(arrive);
+            }
+            for arrive in answers {
+                arrive.await.map_err(|_| AskError::Gone)??;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(limit, said).await.map_err(|_| AskError::Slow)?
+    }
+
+    /// Asks for an act, and waits for the answer at most `limit`. Past it the answer still comes, where it can be waited
+    /// for (S43).
+    ///
+    /// # Errors
+    /// See [`Late`].
+    pub async fn respond(&self, limit: Duration, response: Response) -> Result<Answer, Late> {
+        let (answer, mut arrive) = oneshot::channel();
+        let ask = Ask::Respond(Box::new(response), answer);
+        let deadline = tokio::time::Instant::now() + limit;
+        match tokio::time::timeout_at(deadline, self.asks.send(ask)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(Late::Failed(AskError::Gone)),
+            // It never went in: there is nothing to wait for.
+            Err(_) => return Err(Late::Failed(AskError::Slow)),
+        }
+        match tokio::time::timeout_at(deadline, &mut arrive).await {
+            Ok(Ok(answer)) => answer.map_err(Late::Failed),
+            Ok(Err(_)) => Err(Late::Failed(AskError::Gone)),
+            Err(_) => Err(Late::Coming(arrive)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The workers: what drives a desk in real time.
 
+pub mod after;
 pub mod assemble;
 pub mod blueprint;
 pub mod business;
@@ -47,11 +48,12 @@ use crate::core::time::Instant;
 use crate::store::{Store, StoreError, sqlite};
 use crate::telemetry::{Health, Metrics};
 
+use after::After;
 use assemble::{AssembleError, Assembled, Ground, assemble};
 use blueprint::meta;
 use claims::{Daily, DailyPlan};
 use desk::{DeskOwner, End};
-use dispatch::Dispatch;
+use dispatch::{Channels, Dispatch};
 use folder::{Folder, Watched};
 use handle::Handle;
 use jobs::Jobs;
@@ -115,6 +117,10 @@ pub struct Daemon {
     pub followers: Followers,
     /// Where pushes of couriers go in.
     pub doors: Doors,
+    /// The channels that the senders use.
+    pub channels: watch::Receiver<Channels>,
+    /// Where what follows an answer is left.
+    pub after: After,
     /// How the owner ended, when it has.
     pub end: oneshot::Receiver<End>,
     store: Arc<dyn Store>,
@@ -160,6 +166,7 @@ impl Daemon {
         let (reports, reports_in) = mpsc::channel(SENDS);
         let (reloads, requests) = mpsc::channel(4);
         let channels = watch::Sender::new(channels);
+        let channels_out = channels.subscribe();
         let (health, health_out) = Health::channel();
         let (setup, setup_out) = watch::channel(Arc::new(blueprint.setup.clone()));
         let (store_config, store_config_out) = watch::channel(ready.settings.store.clone());
@@ -280,6 +287,8 @@ impl Daemon {
             metrics: polled_metrics,
         };
         supervisor.start("poll", STOP_EXTRA, |stop| polls.run(stop));
+        let (after, afterwards) = After::new();
+        supervisor.start("after", STOP_EXTRA, |stop| afterwards.run(stop));
         // The queue is new and empty, and its owner runs: this cannot wait. It is also said that nothing was refused:
         // what an earlier process said of it may still be open.
         drop(orders.send(Order::Rejected(rejected)).await);
@@ -295,6 +304,8 @@ impl Daemon {
             reloads,
             followers,
             doors,
+            channels: channels_out,
+            after,
             end,
             store,
         })

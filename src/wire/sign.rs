@@ -6,8 +6,14 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 use crate::core::ids::hex;
+
+/// Whether two signatures are the same, in a time that does not depend on where they differ.
+pub fn same(given: &str, expected: &str) -> bool {
+    given.as_bytes().ct_eq(expected.as_bytes()).into()
+}
 
 /// HMAC-SHA256.
 pub fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
@@ -70,6 +76,12 @@ fn pack(text: &str, space: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signatures_are_the_same_to_the_letter() {
+        assert!(same("v0=a", "v0=a") && same("", ""));
+        assert!(!same("v0=a", "v0=b") && !same("", "v0=a") && !same("aB", "ab"));
+    }
 
     #[test]
     fn texts_are_packed_to_the_byte() {

@@ -19,7 +19,7 @@ use shiftbell::config::{Ready, load_settings};
 use shiftbell::console::{Clients, LimitsConfig, Listeners, Parts, Server, ServerConfig, Stopped, router};
 use shiftbell::core::alerting::{
     Act, AlertingConfig, Answer, Done, LinkKeys, LinkPurpose, LinkTarget, LinkToken, Response, RuleText,
-    Setup,
+    Setup, Told,
 };
 use shiftbell::core::calendar::Era;
 use shiftbell::core::duty::{Person, Role, Roster};
@@ -28,6 +28,8 @@ use shiftbell::core::ids::{Id, InstallationKey};
 use shiftbell::core::model::{Incident, Language, Status};
 use shiftbell::core::problem::Problems;
 use shiftbell::core::time::{Instant, Span};
+use shiftbell::daemon::after::After;
+use shiftbell::daemon::dispatch::Channels;
 use shiftbell::daemon::handle::{Ask, AskError, Handle, ObserveAnswer, ReloadAnswer, Which};
 use shiftbell::daemon::parcels::Doors;
 use shiftbell::telemetry::{Health, HealthSender, Known, Metrics};
@@ -67,6 +69,8 @@ pub(super) struct Owner {
     pub(super) acts: Vec<Response>,
     /// What providers said, in order.
     pub(super) statements: Vec<shiftbell::core::model::Statement>,
+    /// What people were told by channels, the newest first.
+    pub(super) told: BTreeMap<(String, String), Vec<Told>>,
     pub(super) observed: usize,
     /// Everything that was asked but could change something.
     pub(super) changes: usize,
@@ -110,7 +114,7 @@ impl Owner {
     }
 
     fn serve(&mut self, ask: Ask, now: Instant, kept: &mut Vec<Ask>) {
-        let asks_only = matches!(ask, Ask::Incidents(..));
+        let asks_only = matches!(ask, Ask::Incidents(..) | Ask::Told(..));
         if self.mode == Mode::Silent || (self.mode == Mode::Late && !asks_only) {
             // Held, so that whoever asked waits instead of hearing that nobody is there.
             kept.push(ask);
@@ -165,6 +169,10 @@ impl Owner {
                 let _ =
                     answer.send(Ok(ReloadAnswer { revision: 7, report: vec!["nothing changes".to_owned()] }));
             }
+            Ask::Told(channel, person, _, answer) => {
+                let told = self.told.get(&(channel.to_string(), person.to_string())).cloned();
+                let _ = answer.send(told.unwrap_or_default());
+            }
             // What was noticed is counted nowhere here.
             Ask::Noticed(_) => {}
             Ask::State(statement, answer) => {
@@ -186,6 +194,7 @@ pub(super) struct Console {
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: HealthSender,
     pub(super) setup: watch::Sender<Arc<Setup>>,
+    pub(super) channels: watch::Sender<Channels>,
     owner: Arc<Mutex<Owner>>,
     clock: Arc<AtomicI64>,
     pub(super) stop: CancellationToken,
@@ -317,9 +326,12 @@ impl Console {
             inbox: BTreeMap::new(),
             acts: Vec::new(),
             statements: Vec::new(),
+            told: BTreeMap::new(),
             observed: 0,
             changes: 0,
         }));
+        let (channels, channels_seen) = watch::channel(Arc::default());
+        let (after, afterwards) = After::new();
         let time = clock.clone();
         let router = router(Parts {
             handle,
@@ -333,6 +345,8 @@ impl Console {
             words: [Language::Zh, Language::En].map(|l| (l, Templates::default().words(l))).into(),
             now: Arc::new(move || Instant::from_millis(time.load(Ordering::SeqCst))),
             doors: Doors::default(),
+            channels: channels_seen,
+            after,
         })
         .expect("the pages are whole");
         let listeners = Listeners::open(&config).await.expect("free sockets");
@@ -343,7 +357,24 @@ impl Console {
         let stopping = stop.clone();
         tasks.spawn(async move { Some(server.run(stopping).await) });
         tasks.spawn(own(owner.clone(), asks, clock.clone()));
-        Console { address, socket, metrics, health, setup, owner, clock, stop, tasks, _folder: folder }
+        let stopping = stop.clone();
+        tasks.spawn(async move {
+            afterwards.run(stopping).await;
+            None
+        });
+        Console {
+            address,
+            socket,
+            metrics,
+            health,
+            setup,
+            channels,
+            owner,
+            clock,
+            stop,
+            tasks,
+            _folder: folder,
+        }
     }
 
     pub(super) fn owner(&self) -> MutexGuard<'_, Owner> {

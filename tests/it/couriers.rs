@@ -144,6 +144,8 @@ path = "{}/mail"
             words: [Language::Zh, Language::En].map(|l| (l, Templates::default().words(l))).into(),
             now: daemon.now.as_clock(),
             doors: daemon.doors.clone(),
+            channels: daemon.channels.clone(),
+            after: daemon.after.clone(),
         })
         .expect("the pages are whole");
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());

@@ -157,13 +157,23 @@ fn item_data<'a>(item: &'a Item<'_>, fit: Fit) -> ItemData<'a> {
     }
 }
 
-/// The links of a message as data, for apps that make buttons of them; `None` where there is none.
+/// The links and buttons of a message as data, for apps that show them as buttons; `None` where there is none.
 pub(super) fn buttons(letter: &Letter<'_>, words: Option<&Words>) -> Option<String> {
     let label = |purpose: &str| words.map_or_else(|| purpose.to_owned(), |words| words.link(purpose));
     let links: Vec<_> = links(letter)
         .map(|(purpose, url)| json!({ "label": label(purpose), "purpose": purpose, "url": url }))
         .collect();
-    (!links.is_empty()).then(|| json!({ "links": links }).to_string())
+    let pressed = |purpose: &str| words.map_or_else(|| purpose.to_owned(), |words| words.button(purpose));
+    let buttons: Vec<_> = letter
+        .buttons
+        .iter()
+        .map(|(purpose, value)| json!({ "label": pressed(purpose), "purpose": purpose, "value": value }))
+        .collect();
+    match (links.is_empty(), buttons.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(json!({ "links": links }).to_string()),
+        _ => Some(json!({ "links": links, "buttons": buttons }).to_string()),
+    }
 }
 
 /// The variables of a short message, for providers that want a template of theirs filled in: all short, none empty.
@@ -178,7 +188,7 @@ pub(super) fn variables(letter: &Letter<'_>, words: Option<&Words>) -> String {
         (Some(item), None) => item.family.to_owned(),
         (None, _) => letter.purpose.word().to_owned(),
     };
-    json!({
+    let mut all = json!({
         "form": if letter.minimal { "minimal" } else { "full" },
         "id": first.map_or_else(|| letter.message.short(), |item| item.id.short()),
         "level": first.map_or(0, |item| item.level).to_string(),
@@ -187,6 +197,10 @@ pub(super) fn variables(letter: &Letter<'_>, words: Option<&Words>) -> String {
         "subject": text(first.map_or("", |item| item.subject).to_owned(), 20),
         "due": first.and_then(|i| i.due).map_or_else(|| "-".to_owned(), |due| local(due, letter.now, letter.zone)),
         "count": letter.total.max(letter.items.len()).to_string(),
-    })
-    .to_string()
+    });
+    // What a key of the phone brings back to us; no template can name it.
+    if let Some((_, value)) = letter.buttons.iter().find(|(purpose, _)| *purpose == "ack") {
+        all["press"] = json!(value);
+    }
+    all.to_string()
 }

@@ -152,6 +152,7 @@ impl Stock {
             minimal: false,
             remark: None,
             links: vec![link("ack"), link("snooze"), link("view")],
+            buttons: Vec::new(),
             now: NOW,
         }
     }
@@ -246,6 +247,7 @@ pub fn canary<'a>(
         minimal: false,
         remark: None,
         links: Vec::new(),
+        buttons: Vec::new(),
         now,
     }
 }

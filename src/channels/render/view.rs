@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::channels::mask::{mask_fact, mask_text};
 use crate::channels::render::words::Words;
 use crate::core::alerting::{Item, Letter};
-use crate::core::model::{LinkRule, Purpose};
+use crate::core::model::{LinkRule, Purpose, ReplyPath};
 use crate::core::time::Instant;
 
 /// How much of a letter is shown.
@@ -58,6 +58,8 @@ pub(super) struct View {
     items: Vec<Value>,
     storm: Option<StormView>,
     links: Vec<LinkView>,
+    /// Whether it can be answered in words.
+    replies: bool,
     now: String,
 }
 
@@ -158,6 +160,7 @@ impl View {
                     url: Value::from_safe_string(url.clone()),
                 })
                 .collect(),
+            replies: letter.card.reply == ReplyPath::Text && !letter.items.is_empty(),
             now: when(letter.now),
         }
     }

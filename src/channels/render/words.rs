@@ -20,6 +20,8 @@ pub struct Words {
     fact: BTreeMap<String, String>,
     /// Links: `ack`.
     link: BTreeMap<String, String>,
+    /// Buttons: `snooze`. One without an entry is called as its link.
+    button: BTreeMap<String, String>,
     /// Sentences; `{}` is where a value goes.
     phrase: BTreeMap<String, String>,
 }
@@ -44,6 +46,7 @@ impl Words {
             (&mut self.dimension, own.dimension),
             (&mut self.fact, own.fact),
             (&mut self.link, own.link),
+            (&mut self.button, own.button),
             (&mut self.phrase, own.phrase),
         ] {
             mine.extend(own);
@@ -71,8 +74,14 @@ impl Words {
         look(&self.fact, key)
     }
 
-    pub(super) fn link(&self, purpose: &str) -> String {
+    /// What a link says.
+    pub fn link(&self, purpose: &str) -> String {
         look(&self.link, purpose)
+    }
+
+    /// What a button says.
+    pub(super) fn button(&self, purpose: &str) -> String {
+        self.button.get(purpose).cloned().unwrap_or_else(|| self.link(purpose))
     }
 
     /// A sentence with `value` in it.

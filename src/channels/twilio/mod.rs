@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::channels::answers::{Answers, Said, line, said};
+use crate::channels::callback::twilio::TwilioCallbackConfig;
 use crate::channels::provider::{Reply, Request};
 use crate::core::model::Outcome;
 use crate::core::model::OutcomeClass::{
@@ -57,6 +58,19 @@ impl TwilioAccountConfig {
             }
             problems.within("token", |p| self.token.check_given("", p));
         });
+    }
+}
+
+/// Notes what is wrong with the section `callback`, and with an address of one's own beside it.
+fn check_callback(
+    callback: Option<&TwilioCallbackConfig>,
+    status_callback: Option<&str>,
+    problems: &mut Problems,
+) {
+    let Some(callback) = callback else { return };
+    problems.within("callback", |p| callback.check(p));
+    if status_callback.is_some() {
+        problems.within("status_callback", |p| p.error("has `callback` beside it, expected one of them"));
     }
 }
 

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::channels::callback::Hears;
+use crate::channels::callback::twilio::{Ears, TwilioCallbackConfig};
 use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, too_long};
 use crate::channels::sms::{Receipts, international, parts};
-use crate::channels::twilio::{BASE, TwilioAccountConfig, read, request};
+use crate::channels::twilio::{BASE, TwilioAccountConfig, check_callback, read, request};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
 use crate::core::ids::Secret;
-use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, Rate, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 
@@ -48,8 +50,11 @@ pub struct TwilioSmsConfig {
     pub max_parts: u8,
     /// Texts carry links. Carriers in China refuse them.
     pub links: bool,
-    /// `none`, or `pushed` where receipts come by `POST /v1/receipts/NAME`.
+    /// `none`, or `pushed` where receipts come to us: by `callback`, or by `POST /v1/receipts/NAME`.
     pub receipts: Receipts,
+    /// Receipts and replies that it sends us; it takes the place of `status_callback`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<TwilioCallbackConfig>,
     /// How it is reached.
     pub http: ReachConfig,
 }
@@ -65,6 +70,7 @@ impl Default for TwilioSmsConfig {
             max_parts: 3,
             links: false,
             receipts: Receipts::default(),
+            callback: None,
             http: ReachConfig::default(),
         }
     }
@@ -92,6 +98,7 @@ impl TwilioSmsConfig {
                 p.error(format!("found {}, expected 1s to 10h", self.valid_for));
             });
         }
+        check_callback(self.callback.as_ref(), self.status_callback.as_deref(), problems);
         self.http.check(problems);
     }
 }
@@ -100,6 +107,7 @@ struct Sms {
     token: Secret,
     base: Arc<str>,
     config: TwilioSmsConfig,
+    ears: Option<Ears>,
 }
 
 impl Sms {
@@ -109,8 +117,15 @@ impl Sms {
         making: &Making<'_>,
     ) -> Result<Made<Sms>, BuildFault> {
         let token = config.account.token.need("account.token.", making.env)?;
+        let ears = config.callback.as_ref().map(|callback| Ears {
+            token: token.clone(),
+            url: callback.url.clone(),
+            language: String::new(),
+        });
+        let answered = config.callback.as_ref().is_some_and(|callback| callback.replies);
         Ok(Made {
             card: ChannelCard {
+                reply: if answered { ReplyPath::Text } else { card.reply },
                 receipts: config.receipts.into(),
                 links: if config.links { LinkRule::Any } else { LinkRule::None },
                 // Chinese takes three bytes for one of 67 places, English one for one of 153.
@@ -120,7 +135,7 @@ impl Sms {
             },
             reach: config.http.clone(),
             secrets: vec![token.reveal().to_owned()],
-            provider: Sms { token, base: config.http.base(BASE).into(), config: config.clone() },
+            provider: Sms { token, base: config.http.base(BASE).into(), config: config.clone(), ears },
         })
     }
 }
@@ -135,13 +150,17 @@ impl Provider for Sms {
         }
         let fields = fields(
             &to,
-            config.status_callback.as_deref(),
+            config.callback.as_ref().map(|callback| &*callback.url).or(config.status_callback.as_deref()),
             Some(config.valid_for.as_secs()),
             config.from.as_deref(),
             config.service.as_deref(),
             &claim.body.text,
         );
         Ok(request(&self.base, &config.account.sid, self.token.reveal(), "Messages", &fields))
+    }
+
+    fn hears(&self) -> Option<&dyn Hears> {
+        self.ears.as_ref().map(|ears| ears as &dyn Hears)
     }
 
     fn read(&self, _: &Claim, reply: &Reply) -> Outcome {

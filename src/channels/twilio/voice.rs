@@ -1,18 +1,20 @@
-//! Calls by Twilio: the text is read aloud, twice. That somebody answered is no acknowledgement.
+//! Calls by Twilio: the text is read aloud, twice. That somebody answered is no acknowledgement; with `callback` a key is.
 
 use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::channels::callback::Hears;
+use crate::channels::callback::twilio::{Ears, TwilioCallbackConfig, VALUE};
 use crate::channels::escape::{Markup, escape};
 use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
-use crate::channels::sms::{Receipts, international};
-use crate::channels::twilio::{BASE, TwilioAccountConfig, read, request};
+use crate::channels::sms::{Receipts, Variables, international};
+use crate::channels::twilio::{BASE, TwilioAccountConfig, check_callback, read, request};
 use crate::channels::{Adapter, BuildFault, Making};
 use crate::core::alerting::Claim;
 use crate::core::ids::Secret;
-use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, Rate, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 
@@ -45,8 +47,11 @@ pub struct TwilioVoiceConfig {
     /// Where Twilio says what became of a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_callback: Option<String>,
-    /// `none`, or `pushed` where receipts come by `POST /v1/receipts/NAME`.
+    /// `none`, or `pushed` where receipts come to us: by `callback`, or by `POST /v1/receipts/NAME`.
     pub receipts: Receipts,
+    /// Receipts that it sends us, and the key that acknowledges; it takes the place of `status_callback`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<TwilioCallbackConfig>,
     /// How it is reached.
     pub http: ReachConfig,
 }
@@ -60,6 +65,7 @@ impl Default for TwilioVoiceConfig {
             ring_for: Span::from_secs(25),
             status_callback: None,
             receipts: Receipts::default(),
+            callback: None,
             http: ReachConfig::default(),
         }
     }
@@ -89,6 +95,7 @@ impl TwilioVoiceConfig {
         if !(5..=600).contains(&self.ring_for.as_secs()) {
             problems.within("ring_for", |p| p.error(format!("found {}, expected 5s to 10m", self.ring_for)));
         }
+        check_callback(self.callback.as_ref(), self.status_callback.as_deref(), problems);
         self.http.check(problems);
     }
 }
@@ -97,6 +104,7 @@ struct Voice {
     token: Secret,
     base: String,
     config: TwilioVoiceConfig,
+    ears: Option<Ears>,
 }
 
 impl Voice {
@@ -106,8 +114,14 @@ impl Voice {
         making: &Making<'_>,
     ) -> Result<Made<Voice>, BuildFault> {
         let token = config.account.token.need("account.token.", making.env)?;
+        let ears = config.callback.as_ref().map(|callback| Ears {
+            token: token.clone(),
+            url: callback.url.clone(),
+            language: config.language.clone(),
+        });
         Ok(Made {
             card: ChannelCard {
+                reply: if ears.is_some() { ReplyPath::Button } else { card.reply },
                 receipts: config.receipts.into(),
                 links: LinkRule::None,
                 body_limit: Some(TEXT),
@@ -120,7 +134,7 @@ impl Voice {
             },
             reach: config.http.clone(),
             secrets: vec![token.reveal().to_owned()],
-            provider: Voice { token, base: config.http.base(BASE), config: config.clone() },
+            provider: Voice { token, base: config.http.base(BASE), config: config.clone(), ears },
         })
     }
 }
@@ -130,10 +144,18 @@ impl Provider for Voice {
         let to =
             international(&claim.address).ok_or_else(|| bad_address("a number such as +8613800000000"))?;
         let config = &self.config;
-        let twiml = spoken(&claim.body.text, &config.language);
+        let variables = Variables::of(claim);
+        let callback = config.callback.as_ref();
+        let key = callback.zip(variables.press()).map(|(callback, value)| key_url(&callback.url, value));
+        let twiml = spoken(&claim.body.text, &config.language, key.as_deref());
+        let status = callback.map(|callback| &callback.url).or(config.status_callback.as_ref());
         let how = How { twiml: Some(&twiml), timeout: Some(config.ring_for.as_secs()), ..How::default() };
-        let fields = fields(&to, &config.from, &How { status: config.status_callback.as_deref(), ..how });
+        let fields = fields(&to, &config.from, &How { status: status.map(String::as_str), ..how });
         Ok(request(&self.base, &config.account.sid, self.token.reveal(), "Calls", &fields))
+    }
+
+    fn hears(&self) -> Option<&dyn Hears> {
+        self.ears.as_ref().map(|ears| ears as &dyn Hears)
     }
 
     fn read(&self, _: &Claim, reply: &Reply) -> Outcome {
@@ -141,10 +163,29 @@ impl Provider for Voice {
     }
 }
 
-/// The text read aloud, and once more: whoever lifts a receiver misses the beginning.
-fn spoken(text: &str, language: &str) -> String {
-    let said = format!("<Say language=\"{language}\">{}</Say>", escape(Markup::Html, text));
-    format!("<Response>{said}<Pause length=\"1\"/>{said}</Response>")
+/// Where a key that is pressed goes.
+fn key_url(url: &str, value: &str) -> String {
+    format!("{url}?{VALUE}={value}")
+}
+
+/// The text read aloud, and once more: whoever lifts a receiver misses the beginning. Where a key goes somewhere, it says
+/// which.
+fn spoken(text: &str, language: &str, key: Option<&str>) -> String {
+    let hint = match (key, language.starts_with("zh")) {
+        (None, _) => "",
+        (Some(_), true) => "。按1键认领。",
+        (Some(_), false) => ". Press 1 to acknowledge.",
+    };
+    let said = format!("<Say language=\"{language}\">{}{hint}</Say>", escape(Markup::Html, text));
+    let twice = format!("{said}<Pause length=\"1\"/>{said}");
+    match key.map(|url| escape(Markup::Html, url)) {
+        Some(url) => {
+            format!(
+                "<Response><Gather numDigits=\"1\" timeout=\"5\" method=\"POST\" action=\"{url}\">{twice}</Gather></Response>"
+            )
+        }
+        None => format!("<Response>{twice}</Response>"),
+    }
 }
 
 /// How a call goes.

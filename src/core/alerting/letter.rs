@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::core::alerting::render::{Item, Letter, StormText};
-use crate::core::alerting::{Alerting, LinkMaker, RuleText};
+use crate::core::alerting::{Alerting, LinkKeys, LinkMaker, RuleText};
 use crate::core::ids::Id;
-use crate::core::model::{ChannelCard, Incident, LinkRule, Message, Purpose};
+use crate::core::model::{ChannelCard, Incident, LinkRule, Message, Purpose, ReplyPath};
 use crate::core::time::Instant;
 
 use super::group::Sort;
@@ -57,6 +57,7 @@ impl Alerting {
             minimal,
             remark: notice.remark.as_deref(),
             links: self.links(card, message, purpose, about),
+            buttons: self.buttons(card, message, purpose, about),
             now: self.now,
         })
     }
@@ -86,6 +87,30 @@ impl Alerting {
         }
     }
 
+    /// The buttons of the message, where the channel has such (§12.2).
+    fn buttons(
+        &self,
+        card: &ChannelCard,
+        message: &Message,
+        purpose: Purpose,
+        about: &Incident,
+    ) -> Vec<(&'static str, String)> {
+        if card.reply != ReplyPath::Button {
+            return Vec::new();
+        }
+        let keys = LinkKeys::new(&self.key, &self.setup.desk, self.setup.config.link_revision);
+        keys.buttons(message.id, purpose, &self.answered_by(message, about), self.now)
+    }
+
+    /// The incidents that an answer to a message is about: a storm is acked as its parent, any other message as the list
+    /// that it is (RS4).
+    fn answered_by<'a>(&'a self, message: &Message, about: &'a Incident) -> Vec<&'a Incident> {
+        match about.storm {
+            Some(_) => vec![about],
+            None => message.members.iter().filter_map(|m| self.incidents.get(m)).collect(),
+        }
+    }
+
     /// The links of the message, where the installation has pages and the channel takes links (§12.1).
     fn links(
         &self,
@@ -96,11 +121,7 @@ impl Alerting {
     ) -> Vec<(&'static str, String)> {
         let maker = LinkMaker::new(&self.key, &self.setup.desk, &self.setup.config);
         let Some(maker) = maker.filter(|_| card.links != LinkRule::None) else { return Vec::new() };
-        // A storm is acked as its parent; any other message as the list that it is (RS4).
-        let members: Vec<&Incident> = match about.storm {
-            Some(_) => vec![about],
-            None => message.members.iter().filter_map(|m| self.incidents.get(m)).collect(),
-        };
+        let members = self.answered_by(message, about);
         maker.links(message.id, &message.to.person, purpose, &members, self.now)
     }
 }

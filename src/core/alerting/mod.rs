@@ -46,6 +46,7 @@ mod strain;
 mod tell;
 mod timers;
 mod token;
+mod told;
 mod transitions;
 mod turned;
 mod uncertain;
@@ -89,9 +90,10 @@ pub use signal::{Edge, Facts, Signal};
 pub use silence::Silence;
 pub use strain::Strain;
 pub use token::{
-    BadLink, LINK_AFTER_RESOLVED, LINK_LIFE, LinkKeys, LinkMaker, LinkPurpose, LinkTarget, LinkToken,
-    MAX_TOKEN,
+    BUTTON_SNOOZE, BadButton, BadLink, ButtonAct, ButtonToken, LINK_AFTER_RESOLVED, LINK_LIFE, LinkKeys,
+    LinkMaker, LinkPurpose, LinkTarget, LinkToken, MAX_BUTTON, MAX_TOKEN,
 };
+pub use told::Told;
 
 use book::{Book, Key};
 use outbox::Outbox;

@@ -62,7 +62,7 @@ impl Asking {
 }
 
 /// A message whose fate the provider can be asked about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Inquiry {
     /// The message.
     pub message: Id,
@@ -72,6 +72,16 @@ pub struct Inquiry {
     pub channel: Arc<str>,
     /// The provider's id, where it gave one.
     pub provider_id: Option<String>,
+    /// The address it went to, in clear; empty where the contact is gone. Not in any row.
+    pub address: String,
+    /// When it left first.
+    pub sent_at: Instant,
+}
+
+impl std::fmt::Debug for Inquiry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Inquiry({} by {})", self.message, self.channel)
+    }
 }
 
 /// Positive and negative receipts of a channel, lately.
@@ -410,6 +420,8 @@ impl Alerting {
             key: id.to_string(),
             channel: message.to.lane.channel.clone(),
             provider_id: message.provider_id.clone(),
+            address: self.address_of(&message.to).unwrap_or_default(),
+            sent_at: message.first_at.unwrap_or(message.planned_at),
         })
     }
 

@@ -53,6 +53,8 @@ pub struct Letter<'a> {
     pub remark: Option<&'a str>,
     /// Links for the person, if the channel takes them: purpose word (`ack`, `snooze`, `resolve`, `view`) and URL.
     pub links: Vec<(&'static str, String)>,
+    /// Buttons that are pressed on the channel itself, if it has them: word (`ack`, `snooze`, `escalate`) and value.
+    pub buttons: Vec<(&'static str, String)>,
     /// When it was made.
     pub now: Instant,
 }

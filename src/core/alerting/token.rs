@@ -4,6 +4,8 @@
 //! one purpose, on one incident and episode or on the list of one message, for one person, for at most a day. It is no
 //! secret store and no session: whoever holds it may press that one button in that person's name, which the page says.
 
+mod button;
+
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -14,6 +16,8 @@ use crate::core::alerting::AlertingConfig;
 use crate::core::ids::{Id, InstallationKey};
 use crate::core::model::{Incident, PersonId, Purpose};
 use crate::core::time::{Instant, Span};
+
+pub use button::{BUTTON_SNOOZE, BadButton, ButtonAct, ButtonToken, MAX_BUTTON};
 
 /// The longest that a link is good (§12.1).
 pub const LINK_LIFE: Span = Span::DAY;

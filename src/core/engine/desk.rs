@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::alerting::{
     Alerting, Answer, Claim, Count, Edge, Facts, Inquiry, LocalAlarm, Refusal, Renderer, Response, Room,
-    RouteChange, Setup, Signal, Strain,
+    RouteChange, Setup, Signal, Strain, Told,
 };
 use crate::core::calendar::Era;
 use crate::core::clock::{PolicyConfig, ReloadMode};
@@ -362,6 +362,11 @@ impl Desk {
     /// The incidents that a message lists: an ack of it covers them and no more (RS4).
     pub fn listed(&self, message: Id) -> Option<&[Id]> {
         self.alerting.messages().find(|m| m.id == message).map(|m| m.members.as_slice())
+    }
+
+    /// What a person was told by a channel lately and is not over, the newest message first, at most so many.
+    pub fn told_by(&self, channel: &str, person: &str, most: usize) -> Vec<Told> {
+        self.alerting.told_by(channel, person, most)
     }
 
     /// Every incident in memory.

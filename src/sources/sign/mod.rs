@@ -75,8 +75,7 @@ impl fmt::Debug for Body {
 
 /// Whether two signatures are the same, in a time that does not depend on where they differ. Upper or lower case is one.
 pub fn same(one: &str, other: &str) -> bool {
-    use subtle::ConstantTimeEq as _;
-    one.to_ascii_lowercase().as_bytes().ct_eq(other.to_ascii_lowercase().as_bytes()).into()
+    crate::wire::sign::same(&one.to_ascii_lowercase(), &other.to_ascii_lowercase())
 }
 
 /// `name + value` of all parameters, in order, with nothing between them; values are raw, not encoded for a URL.
