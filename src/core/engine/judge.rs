@@ -124,10 +124,7 @@ impl Judge<'_> {
             let mut found = found.into_iter();
             memories.retain_mut(|memory| found.next().unwrap_or(true) || self.vanished(case, memory, step));
         }
-        if !begun.is_empty() {
-            memories.reserve_exact(begun.len());
-            memories.append(&mut begun);
-        }
+        memories.extend(begun);
         case.cycles = memories;
         case.wake = wake;
     }
@@ -158,7 +155,7 @@ impl Judge<'_> {
             told: Some(cycle.state),
             overdue: false,
             retracted: false,
-            fired: Box::default(),
+            fired: SmallVec::new(),
         }
     }
 

@@ -1,10 +1,11 @@
 //! The timeline of a case: the merge of everything that was observed of it (`sla_semantics` §4).
 //!
-//! A desk holds a million of these, so an entry is 32 bytes and a case two allocations: its entries, sorted by
-//! instant, and its texts (id, references, text values) in one block. There is room for so many entries in a case;
-//! `room.rs` says what goes when it is full.
+//! Its entries are sorted by instant, its texts (id, references, text values) lie in one block. A desk holds a million
+//! of these and works on one at a time: `rest.rs` is how the others are kept. There is room for so many entries in a
+//! case; `room.rs` says what goes when it is full.
 
 mod own;
+mod rest;
 mod room;
 
 use std::collections::BTreeMap;
@@ -20,8 +21,8 @@ pub use room::{Footing, Stretch};
 /// What one case did so far, as far as we know.
 #[derive(Clone, Debug)]
 pub struct Timeline {
-    texts: Box<[u8]>,
-    entries: Box<[Entry]>,
+    texts: Vec<u8>,
+    entries: Vec<Entry>,
     first_seen: Instant,
 }
 
@@ -195,8 +196,10 @@ fn repack(entries: &mut [Entry], old: &[u8]) -> Vec<u8> {
     put_text(&mut texts, text_at(old, 0));
     // Texts that are shared stay so.
     let mut moved = BTreeMap::new();
-    let mut put =
-        |place: u32| *moved.entry(place).or_insert_with(|| put_text(&mut texts, text_at(old, place)));
+    let mut put = |place: u32| {
+        let again = || put_bytes(&mut texts, bytes_at(old, place), word_at(old, place));
+        *moved.entry(place).or_insert_with(again)
+    };
     for entry in entries {
         if entry.reference != 0 {
             entry.reference = put(entry.reference);
@@ -242,10 +245,18 @@ impl Timeline {
 
     /// An empty timeline of the case `id`.
     pub fn new(id: &str) -> Timeline {
-        let mut texts = Vec::with_capacity(id.len() + 2);
+        let mut timeline = Timeline { texts: Vec::new(), entries: Vec::new(), first_seen: Instant::MAX };
+        timeline.begin(id);
+        timeline
+    }
+
+    /// Becomes an empty timeline of the case `id`; the room of what it was before is used again.
+    pub(in crate::core) fn begin(&mut self, id: &str) {
+        self.texts.clear();
+        self.entries.clear();
+        self.first_seen = Instant::MAX;
         // Ids are bounded by the engine's door; the length always fits.
-        put_text(&mut texts, id);
-        Timeline { texts: texts.into_boxed_slice(), entries: Box::default(), first_seen: Instant::MAX }
+        put_text(&mut self.texts, id);
     }
 
     /// The platform's id of the case.
@@ -300,12 +311,10 @@ impl Timeline {
         if self.entries.iter().any(is_same) {
             return;
         }
-        let mut entries = std::mem::take(&mut self.entries).into_vec();
-        let place = entries.partition_point(|e| e.at <= at);
+        let place = self.entries.partition_point(|e| e.at <= at);
         let (revision, reference, tag) = (0, 0, Tag::Excuse);
         let entry = Entry { at, revision, value: cycle, reference, name: clock, tag, removed: false };
-        entries.insert(place, entry);
-        self.entries = entries.into_boxed_slice();
+        self.entries.insert(place, entry);
     }
 
     /// The platform's id of the message or scan, if the entry has one.
@@ -428,12 +437,7 @@ impl Timeline {
                 removed: entry.removed,
             });
         }
-        Some(Timeline { texts: texts.into_boxed_slice(), entries: entries.into_boxed_slice(), first_seen })
-    }
-
-    /// Bytes of heap this timeline holds beyond its texts.
-    pub fn heap_beyond_texts(&self) -> usize {
-        std::mem::size_of_val(&*self.entries)
+        Some(Timeline { texts, entries, first_seen })
     }
 
     /// Merges an observation made at `now`. Order, repetition and splitting of observations do not matter (T9).
@@ -471,16 +475,12 @@ impl Timeline {
             scratch.changed_from = Instant::MIN;
         }
         if merge.changed > 0 || merge.revised > 0 {
-            let is_packed = scratch.replaced;
-            if is_packed {
+            if scratch.replaced {
                 scratch.compact();
             }
             scratch.entries.sort_by_key(|e| (e.at, e.tag == Tag::Mark));
-            self.entries = scratch.entries.as_slice().into();
-            // Texts are only ever appended, or packed anew: as long as before, they are what they were.
-            if scratch.texts.len() != self.texts.len() || is_packed {
-                self.texts = scratch.texts.as_slice().into();
-            }
+            std::mem::swap(&mut self.entries, &mut scratch.entries);
+            std::mem::swap(&mut self.texts, &mut scratch.texts);
         }
         merge
     }
@@ -642,12 +642,22 @@ fn put(
     scratch.note(key.name, key.tag, earlier);
 }
 
-/// Appends a text with its length before it and answers its place. Place 0 is the id of the case, so a place is
-/// never 0 for another text.
+/// Before every text stand its length and its number in the table of words.
+const HEADER: usize = 6;
+/// The number of a text of which it is known that it is in no table. 0 stands for one that nobody looked for yet; the
+/// others are one more than the table says.
+const OWN: u32 = u32::MAX;
+
+/// Appends a text and answers its place. Place 0 is the id of the case, so a place is never 0 for another text.
 fn put_text(texts: &mut Vec<u8>, text: &str) -> u32 {
+    put_bytes(texts, text.as_bytes(), 0)
+}
+
+fn put_bytes(texts: &mut Vec<u8>, text: &[u8], word: u32) -> u32 {
     let place = texts.len() as u32;
     texts.extend_from_slice(&(text.len() as u16).to_le_bytes());
-    texts.extend_from_slice(text.as_bytes());
+    texts.extend_from_slice(&word.to_le_bytes());
+    texts.extend_from_slice(text);
     place
 }
 
@@ -670,5 +680,10 @@ fn text_at(texts: &[u8], place: u32) -> &str {
 fn bytes_at(texts: &[u8], place: u32) -> &[u8] {
     let place = place as usize;
     let len = usize::from(u16::from_le_bytes([texts[place], texts[place + 1]]));
-    &texts[place + 2..place + 2 + len]
+    &texts[place + HEADER..][..len]
+}
+
+fn word_at(texts: &[u8], place: u32) -> u32 {
+    let place = place as usize;
+    u32::from_le_bytes([texts[place + 2], texts[place + 3], texts[place + 4], texts[place + 5]])
 }

@@ -50,7 +50,7 @@ impl Timeline {
         for entry in after {
             insert(&mut entries, entry);
         }
-        self.entries = entries.into_boxed_slice();
+        self.entries = entries;
         true
     }
 
@@ -81,8 +81,8 @@ impl Timeline {
             let place = put_text(&mut texts, text);
             insert(&mut entries, entry(since, name, Tag::Text, u64::from(place)));
         }
-        self.texts = texts.into_boxed_slice();
-        self.entries = entries.into_boxed_slice();
+        self.texts = texts;
+        self.entries = entries;
         true
     }
 }

@@ -117,8 +117,8 @@ impl Timeline {
         };
         let kept = self.entries.iter().zip(gone).filter(|(e, gone)| !**gone && e.tag != Tag::Dropped);
         let mut entries: Vec<Entry> = std::iter::once(note).chain(kept.map(|(e, _)| *e)).collect();
-        self.texts = repack(&mut entries, &self.texts).into_boxed_slice();
-        self.entries = entries.into_boxed_slice();
+        self.texts = repack(&mut entries, &self.texts);
+        self.entries = entries;
         count
     }
 }
