@@ -23,7 +23,7 @@ pub use config::{
     PolicyConfig, Reopen, RingConfig, RuleConfig, RuleEntry,
 };
 pub use due::{Cycle, Flow, Segment, State};
-pub use history::{ClockHistory, Epoch, History, ReloadMode};
+pub use history::{ClockHistory, ClockSet, Epoch, History, ReloadMode};
 pub use policy::{Clock, Policy, Promise, Rule, Terms};
 pub use ring::{Measure, Ring, RingAt};
 

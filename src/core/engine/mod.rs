@@ -48,7 +48,7 @@ use std::sync::Arc;
 
 use crate::core::calendar::Era;
 use crate::core::clock::{Cycle, Deriver, History, Policy, PolicyConfig, ReloadMode, Want};
-use crate::core::model::{Footing, MergeScratch, Observation, Scalar, Sym, Symbols, Timeline};
+use crate::core::model::{Footing, Merge, MergeScratch, Observation, Scalar, Sym, Symbols, Timeline};
 use crate::core::parcel::learned::Learned;
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
@@ -84,6 +84,7 @@ pub struct Engine {
     /// Working space: a case that nobody works on, and the bytes of one.
     at_work: Option<Case>,
     packing: Vec<u8>,
+    news: Vec<Sym>,
     /// The source and kind of the last observation.
     last_names: Option<(Sym, Sym)>,
     /// The earliest wake-up of a case that was restored and is to find its next one.
@@ -114,6 +115,11 @@ pub enum Command {
         /// For `retroactive`: since when. `None`: since each cycle's start.
         since: Option<Instant>,
     },
+}
+
+/// Whether two observations are of one case.
+pub(super) fn is_same_case(a: &Observation<'_>, b: &Observation<'_>) -> bool {
+    a.id == b.id && a.kind == b.kind && a.source == b.source
 }
 
 /// What a channel answered. Channels come with the alerting room; until then a receipt only keeps time.
@@ -187,6 +193,7 @@ impl Engine {
             scratch: MergeScratch::default(),
             at_work: None,
             packing: Vec::new(),
+            news: Vec::new(),
             last_names: None,
             restored_at: None,
             learned: None,
@@ -220,9 +227,21 @@ impl Engine {
 
     /// Takes in what a source says of a case.
     pub fn observe(&mut self, observation: &Observation<'_>, now: Instant) -> Changes {
+        self.observe_all(std::slice::from_ref(observation), now, |_| ())
+    }
+
+    /// Takes in several things that a source says of one case at once: it is judged when all of them are in. What each of
+    /// them did is told to `merged`. Those of another case than the first are refused.
+    pub fn observe_all(
+        &mut self,
+        observations: &[Observation<'_>],
+        now: Instant,
+        mut merged: impl FnMut(Merge),
+    ) -> Changes {
         let mut changes = Changes::default();
         let now = self.reach(now, &mut changes);
-        let (source, kind) = match self.admit(observation) {
+        let Some(first) = observations.first() else { return changes };
+        let (source, kind) = match self.admit(first) {
             Ok(names) => names,
             Err(refused) => {
                 changes.refused = Some(refused);
@@ -230,39 +249,49 @@ impl Engine {
             }
         };
         self.learn_before(now, &mut changes);
-        let number = self.find_or_insert(source, kind, &observation.id);
+        let number = self.find_or_insert(source, kind, &first.id);
         let Some(mut case) = self.take(number) else { return changes };
         let (first_seen, wake) = (case.timeline.first_seen(), case.wake);
         let known = self.learned.as_ref().map(|learned| learned.before(kind, &case.timeline));
-        changes.merge = case.timeline.merge(observation, now, &mut self.symbols, &mut self.scratch);
+        let (mut scratch, mut news) = (std::mem::take(&mut self.scratch), std::mem::take(&mut self.news));
+        news.clear();
+        let (mut changed_from, mut is_full) = (Instant::MAX, false);
+        for observation in observations.iter().take_while(|seen| is_same_case(seen, first)) {
+            let mut merge = case.timeline.merge(observation, now, &mut self.symbols, &mut scratch);
+            if merge.changed > 0 {
+                news.extend_from_slice(scratch.changed());
+                changed_from = changed_from.min(scratch.changed_from());
+            }
+            if case.timeline.is_full() {
+                is_full = true;
+                merge.dropped += self.make_room(&mut case, now);
+            }
+            changes.merge.add(merge);
+            merged(merge);
+        }
+        self.scratch = scratch;
         let is_older = case.timeline.first_seen() != first_seen;
-        let is_full = case.timeline.is_full();
-        let merge = changes.merge;
-        if merge.changed == 0 && merge.revised == 0 && !is_older {
-            self.at_work = Some(case);
+        if changes.merge.changed == 0 && changes.merge.revised == 0 && !is_older {
+            (self.at_work, self.news) = (Some(case), news);
             return changes;
         }
         changes.cases.push(CaseNumber(number));
-        if is_full {
-            changes.merge.dropped += self.make_room(&mut case, now);
-        }
         let said = self.learn_of(&mut case, known.as_ref(), now);
         // What no clock looks at moves no clock.
-        let watched = self.scratch.changed().iter().any(|name| self.history.is_watched(kind, *name));
+        let watched = news.iter().any(|name| self.history.is_watched(kind, *name));
         if watched || is_older || !said.names.is_empty() {
-            let changed_from = if is_older { Instant::MIN } else { self.scratch.changed_from() };
+            let changed_from = if is_older { Instant::MIN } else { changed_from };
             let changed_from = said.from.map_or(changed_from, |from| from.min(changed_from));
             let until = now - Span::MILLISECOND;
             let is_restored = self.restored_at.is_some_and(|at| at <= wake);
-            let mut scratch = std::mem::take(&mut self.scratch);
-            scratch.also(&said.names);
+            news.extend_from_slice(&said.names);
             let anything = is_older || is_full || is_restored;
-            let news = if anything { News::Any } else { News::Of(scratch.changed()) };
-            let step = Step { news, now, until, changed_from, reason: RetractionReason::LateEntry };
+            let told = if anything { News::Any } else { News::Of(&news) };
+            let step = Step { news: told, now, until, changed_from, reason: RetractionReason::LateEntry };
             self.judge(&mut case, step, &mut changes);
-            self.scratch = scratch;
             outrank(&mut changes.crossings);
         }
+        self.news = news;
         self.keep(number, case);
         changes
     }

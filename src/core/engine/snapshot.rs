@@ -309,6 +309,7 @@ impl Engine {
             scratch: super::MergeScratch::default(),
             at_work: None,
             packing: Vec::new(),
+            news: Vec::new(),
             last_names: None,
             restored_at: None,
             learned: None,

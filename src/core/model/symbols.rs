@@ -137,12 +137,12 @@ impl Symbols {
     }
 
     /// The number of what the attribute `name` says, where it is one of the texts that many cases say.
-    pub(super) fn word(&mut self, name: Sym, text: &[u8]) -> Option<u32> {
+    pub(super) fn word(&mut self, name: Sym, text: &str) -> Option<u32> {
         self.words.number(name, text)
     }
 
     /// The text behind a number of [`Symbols::word`].
-    pub(super) fn word_text(&self, word: u32) -> &[u8] {
+    pub(super) fn word_text(&self, word: u32) -> &str {
         self.words.text(word)
     }
 

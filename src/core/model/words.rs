@@ -11,7 +11,7 @@ use super::symbols::{Sym, combine, hash64};
 #[derive(Debug, Default)]
 pub(super) struct Words {
     /// The texts, one after the other.
-    block: Vec<u8>,
+    block: String,
     words: Vec<Word>,
     index: HashTable<u32>,
     /// How many there are of each attribute, by the number of its name.
@@ -35,13 +35,13 @@ impl Words {
     const MOST: usize = 1 << 16;
 
     /// The number of what an attribute says, given now if it is new and there is room.
-    pub(super) fn number(&mut self, name: Sym, text: &[u8]) -> Option<u32> {
+    pub(super) fn number(&mut self, name: Sym, text: &str) -> Option<u32> {
         if text.len() > Words::LONGEST {
             return None;
         }
         let Words { block, words, index, counts } = self;
         let of = |word: Word| &block[word.start as usize..][..usize::from(word.length)];
-        let digest = |name: Sym, text: &[u8]| combine(hash64(text), name.index() as u64);
+        let digest = |name: Sym, text: &str| combine(hash64(text.as_bytes()), name.index() as u64);
         let wanted = digest(name, text);
         let is_it = |n: &u32| {
             let word = words[*n as usize];
@@ -59,7 +59,7 @@ impl Words {
         }
         *count += 1;
         let (number, start) = (words.len() as u32, block.len() as u32);
-        block.extend_from_slice(text);
+        block.push_str(text);
         words.push(Word { start, length: text.len() as u16, name });
         let again = |n: &u32| {
             let word = words[*n as usize];
@@ -70,7 +70,7 @@ impl Words {
     }
 
     /// The text of a number of this table.
-    pub(super) fn text(&self, number: u32) -> &[u8] {
+    pub(super) fn text(&self, number: u32) -> &str {
         let word = self.words[number as usize];
         &self.block[word.start as usize..][..usize::from(word.length)]
     }
@@ -86,17 +86,17 @@ mod tests {
         let mut symbols = Symbols::new();
         let names = ["carrier", "node"].map(|name| symbols.intern(name).unwrap());
         let mut words = Words::default();
-        let zto = words.number(names[0], b"zto").unwrap();
-        assert_eq!(words.number(names[0], b"zto"), Some(zto));
-        assert_ne!(words.number(names[1], b"zto"), Some(zto), "another attribute's");
-        assert_eq!(words.text(zto), b"zto");
-        assert_eq!(words.number(names[0], &[b'x'; 65]), None);
-        let of_one = (0..2 * Words::MOST_OF_ONE).filter_map(|n| words.number(names[0], &n.to_le_bytes()));
+        let zto = words.number(names[0], "zto").unwrap();
+        assert_eq!(words.number(names[0], "zto"), Some(zto));
+        assert_ne!(words.number(names[1], "zto"), Some(zto), "another attribute's");
+        assert_eq!(words.text(zto), "zto");
+        assert_eq!(words.number(names[0], &"x".repeat(65)), None);
+        let of_one = (0..2 * Words::MOST_OF_ONE).filter_map(|n| words.number(names[0], &n.to_string()));
         assert_eq!(of_one.count() as u32, Words::MOST_OF_ONE - 1);
-        assert_eq!(words.number(names[0], b"zto"), Some(zto), "what is known stays");
+        assert_eq!(words.number(names[0], "zto"), Some(zto), "what is known stays");
         for n in 0..20 {
             let name = symbols.intern(&format!("n{n}")).unwrap();
-            (0..Words::MOST_OF_ONE).for_each(|n| drop(words.number(name, &n.to_le_bytes())));
+            (0..Words::MOST_OF_ONE).for_each(|n| drop(words.number(name, &n.to_string())));
         }
         assert_eq!(words.words.len(), Words::MOST);
     }

@@ -11,7 +11,8 @@
 
 use smallvec::SmallVec;
 
-use super::{Entry, HEADER, OWN, Tag, Timeline, bytes_at, own, put_bytes, word_at};
+use super::texts::OWN;
+use super::{Entry, Tag, Timeline, own};
 use crate::core::model::bytes::{Bytes, fold, put, unfold};
 use crate::core::model::{Sym, Symbols};
 use crate::core::time::Instant;
@@ -53,20 +54,16 @@ impl Timeline {
     pub(in crate::core) fn packed_id(bytes: &[u8]) -> &str {
         let mut bytes = Bytes(bytes);
         let length = bytes.number() as usize;
-        // Only whole texts are ever put in.
-        std::str::from_utf8(bytes.some(length)).unwrap_or_default()
+        text(bytes.some(length))
     }
 
     /// Appends it to `bytes`.
     pub(in crate::core) fn pack(&self, bytes: &mut Vec<u8>, symbols: &mut Symbols) {
-        let id = bytes_at(&self.texts, 0);
-        put(bytes, id.len() as u64);
-        bytes.extend_from_slice(id);
+        put(bytes, self.id().len() as u64);
+        bytes.extend_from_slice(self.id().as_bytes());
         put(bytes, fold(self.first_seen.as_millis()));
-        self.pack_texts(id, bytes, symbols);
+        self.pack_texts(bytes, symbols);
         put(bytes, self.entries.len() as u64);
-        let numbers = self.text_places();
-        let number = |place: u32| numbers.partition_point(|known| *known < place) as u64;
         let (mut at, mut revision, mut revised) = (Instant::EARLIEST, 0, 0);
         for entry in &self.entries {
             let step = entry.at.as_millis().wrapping_sub(at.as_millis()) as u64;
@@ -92,51 +89,36 @@ impl Timeline {
                 revised = if revision == 0 { revised } else { revision };
             }
             if entry.reference != 0 {
-                put(bytes, number(entry.reference));
+                put(bytes, u64::from(entry.reference));
             }
             match entry.tag {
                 Tag::Mark => {}
-                Tag::Bool | Tag::Dropped => put(bytes, entry.value),
+                Tag::Bool | Tag::Text | Tag::Dropped => put(bytes, entry.value),
                 Tag::Int => put(bytes, fold(entry.value as i64)),
-                Tag::Text => put(bytes, number(entry.value as u32)),
                 Tag::Deadline => put_deadline(bytes, entry),
                 Tag::Real | Tag::Excuse => bytes.extend_from_slice(&entry.value.to_le_bytes()),
             }
         }
     }
 
-    /// The places of all texts but the id, in their order.
-    fn text_places(&self) -> SmallVec<[u32; 32]> {
-        let after = |place: u32| place + (HEADER + bytes_at(&self.texts, place).len()) as u32;
-        let mut places = SmallVec::new();
-        let mut place = after(0);
-        while (place as usize) < self.texts.len() {
-            places.push(place);
-            place = after(place);
-        }
-        places
-    }
-
-    fn pack_texts(&self, id: &[u8], bytes: &mut Vec<u8>, symbols: &mut Symbols) {
-        let places = self.text_places();
+    fn pack_texts(&self, bytes: &mut Vec<u8>, symbols: &mut Symbols) {
+        let id = self.id().as_bytes();
         // References are never words: no two are the same.
-        let mut names: SmallVec<[Option<Sym>; 32]> = SmallVec::from_elem(None, places.len());
+        let mut names: SmallVec<[Option<Sym>; 32]> = SmallVec::from_elem(None, self.texts.count() as usize);
         for entry in self.entries.iter().filter(|e| e.tag == Tag::Text) {
-            if let Ok(number) = places.binary_search(&(entry.value as u32)) {
-                names[number] = Some(entry.name);
-            }
+            names[entry.value as usize] = Some(entry.name);
         }
-        put(bytes, places.len() as u64);
-        for (place, name) in places.iter().zip(names) {
-            let text = bytes_at(&self.texts, *place);
-            let word = match (word_at(&self.texts, *place), name) {
+        put(bytes, u64::from(self.texts.count() - 1));
+        for (number, name) in (0..).zip(names).skip(1) {
+            let text = self.texts.get(number);
+            let word = match (self.texts.word(number), name) {
                 (0, Some(name)) => symbols.word(name, text),
                 (0 | OWN, _) => None,
                 (known, _) => Some(known - 1),
             };
             let part = || {
                 let looks = text.len() >= WORTH_LOOKING;
-                looks.then(|| id.windows(text.len()).position(|part| part == text)).flatten()
+                looks.then(|| id.windows(text.len()).position(|part| part == text.as_bytes())).flatten()
             };
             if let Some(word) = word {
                 put(bytes, u64::from(word) << 2 | WORD);
@@ -145,29 +127,28 @@ impl Timeline {
                 put(bytes, start as u64);
             } else {
                 put(bytes, (text.len() as u64) << 2 | INLINE);
-                bytes.extend_from_slice(text);
+                bytes.extend_from_slice(text.as_bytes());
             }
         }
     }
 
     /// Becomes the one that [`Timeline::pack`] wrote; the room of what it was before is used again.
     pub(in crate::core) fn unpack(&mut self, bytes: &mut Bytes<'_>, symbols: &Symbols) {
-        self.texts.clear();
+        self.texts.truncate(0);
         self.entries.clear();
         let length = bytes.number() as usize;
-        let id = bytes.some(length);
-        put_bytes(&mut self.texts, id, OWN);
+        let id = text(bytes.some(length));
+        self.texts.push_known(id, OWN);
         self.first_seen = Instant::from_millis(unfold(bytes.number()));
-        let mut places = SmallVec::<[u32; 32]>::new();
         for _ in 0..bytes.number() {
             let head = bytes.number();
             let length = (head >> 2) as usize;
             let (text, word) = match head & 3 {
                 WORD => (symbols.word_text(length as u32), length as u32 + 1),
                 OF_ID => (&id[bytes.number() as usize..][..length], OWN),
-                _ => (bytes.some(length), OWN),
+                _ => (text(bytes.some(length)), OWN),
             };
-            places.push(put_bytes(&mut self.texts, text, word));
+            self.texts.push_known(text, word);
         }
         let count = bytes.number() as usize;
         self.entries.reserve(count);
@@ -185,19 +166,24 @@ impl Timeline {
                 revision = take_revision(bytes, revised);
                 revised = if revision == 0 { revised } else { revision };
             }
-            let reference = if head & REFERS != 0 { places[bytes.number() as usize] } else { 0 };
+            let reference = if head & REFERS != 0 { bytes.number() as u32 } else { 0 };
             let value = match tag {
                 Tag::Mark => 0,
-                Tag::Bool | Tag::Dropped => bytes.number(),
+                Tag::Bool | Tag::Text | Tag::Dropped => bytes.number(),
                 Tag::Int => unfold(bytes.number()) as u64,
-                Tag::Text => u64::from(places[bytes.number() as usize]),
                 Tag::Deadline => take_deadline(bytes, at),
                 Tag::Real | Tag::Excuse => bytes.whole(),
             };
             let removed = head & REMOVED != 0;
             self.entries.push(Entry { at, revision, value, reference, name, tag, removed });
         }
+        self.index.renew(&self.entries);
     }
+}
+
+/// Only whole texts are ever put in.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// What the engine says has none, and stands between what sources say.
