@@ -1,7 +1,7 @@
 //! Parcels as couriers tell of them: real shapes of numbers, carriers, cities and nodes, by the fold and the words that a
 //! desk goes by (`sources::parcels`), so that what is measured is what a desk keeps.
 
-use shiftbell::core::model::{Observation, Value, hash64};
+use shiftbell::core::model::{Observation, hash64};
 use shiftbell::core::parcel::Milestone;
 use shiftbell::core::parcel::fold::{Known, Scan};
 use shiftbell::core::time::{Instant, Span};
@@ -23,12 +23,46 @@ const CARRIERS: [(&str, &str); 8] = [
 
 /// Cities as scans write them.
 const CITIES: [&str; 40] = [
-    "浙江省杭州市", "浙江省金华市", "浙江省宁波市", "浙江省温州市", "广东省广州市", "广东省深圳市", "广东省揭阳市",
-    "广东省东莞市", "江苏省苏州市", "江苏省南京市", "江苏省徐州市", "福建省泉州市", "福建省福州市", "福建省厦门市",
-    "山东省青岛市", "山东省临沂市", "山东省济南市", "河南省郑州市", "河南省洛阳市", "河北省石家庄市", "河北省保定市",
-    "湖北省武汉市", "湖北省襄阳市", "湖南省长沙市", "湖南省衡阳市", "四川省成都市", "四川省绵阳市", "陕西省西安市",
-    "辽宁省沈阳市", "辽宁省大连市", "安徽省合肥市", "安徽省阜阳市", "江西省南昌市", "江西省赣州市", "云南省昆明市",
-    "贵州省贵阳市", "广西壮族自治区南宁市", "新疆维吾尔自治区乌鲁木齐市", "上海市青浦区", "北京市大兴区",
+    "浙江省杭州市",
+    "浙江省金华市",
+    "浙江省宁波市",
+    "浙江省温州市",
+    "广东省广州市",
+    "广东省深圳市",
+    "广东省揭阳市",
+    "广东省东莞市",
+    "江苏省苏州市",
+    "江苏省南京市",
+    "江苏省徐州市",
+    "福建省泉州市",
+    "福建省福州市",
+    "福建省厦门市",
+    "山东省青岛市",
+    "山东省临沂市",
+    "山东省济南市",
+    "河南省郑州市",
+    "河南省洛阳市",
+    "河北省石家庄市",
+    "河北省保定市",
+    "湖北省武汉市",
+    "湖北省襄阳市",
+    "湖南省长沙市",
+    "湖南省衡阳市",
+    "四川省成都市",
+    "四川省绵阳市",
+    "陕西省西安市",
+    "辽宁省沈阳市",
+    "辽宁省大连市",
+    "安徽省合肥市",
+    "安徽省阜阳市",
+    "江西省南昌市",
+    "江西省赣州市",
+    "云南省昆明市",
+    "贵州省贵阳市",
+    "广西壮族自治区南宁市",
+    "新疆维吾尔自治区乌鲁木齐市",
+    "上海市青浦区",
+    "北京市大兴区",
 ];
 
 /// Where a parcel is on its way, in the order in which it is scanned.
@@ -131,9 +165,9 @@ impl Followed {
         // What is told of its order is the order's.
         observations.retain(|seen| seen.kind == "parcel");
         let words = self.trace.words(whose, &parcel, now);
-        let told = self.said.tell(words, &["node", "location"], standing.newest.unwrap_or(now), |at| {
-            whose.observation(at)
-        });
+        let told = self
+            .said
+            .tell(words, &["node", "location"], standing.newest.unwrap_or(now), |at| whose.observation(at));
         observations.splice(1..1, told);
         self.known += 1;
         for seen in &mut observations {
@@ -141,10 +175,4 @@ impl Followed {
         }
         observations
     }
-}
-
-/// What the observations hold as text.
-pub fn text_of(observation: &Observation<'_>) -> usize {
-    let of = |value: &Value<'_>| if let Value::Text(text) = value { text.len() } else { 0 };
-    observation.attributes.iter().map(|(_, value)| of(value)).sum::<usize>()
 }

@@ -118,7 +118,7 @@ pub enum Command {
 }
 
 /// Whether two observations are of one case.
-pub(super) fn is_same_case(a: &Observation<'_>, b: &Observation<'_>) -> bool {
+pub fn is_same_case(a: &Observation<'_>, b: &Observation<'_>) -> bool {
     a.id == b.id && a.kind == b.kind && a.source == b.source
 }
 
@@ -231,7 +231,7 @@ impl Engine {
     }
 
     /// Takes in several things that a source says of one case at once: it is judged when all of them are in. What each of
-    /// them did is told to `merged`. Those of another case than the first are refused.
+    /// them did is told to `merged`. All are of the case of the first ([`is_same_case`]); what follows another's is left out.
     pub fn observe_all(
         &mut self,
         observations: &[Observation<'_>],

@@ -294,17 +294,29 @@ impl Timeline {
     /// The value of the attribute at `t` (T6): that of the newest snapshot not after `t`, or, before any, what the
     /// first snapshot of the case said, once `now` has reached it (T7).
     pub fn value_at(&self, name: Sym, t: Instant, now: Instant) -> Option<Scalar<'_>> {
+        /// In a case that has been told something so much more often since, it is looked for near `t`.
+        const NEAR: usize = 16;
         let mut first = None;
-        for place in self.index.backwards(name) {
+        for (steps, place) in self.index.backwards(name).enumerate() {
             let entry = &self.entries[place];
             if entry.at <= t {
                 return self.attribute(entry);
+            }
+            if steps == NEAR {
+                return self.value_near(name, t, now);
             }
             if entry.at == self.first_seen && entry.at <= now {
                 first = Some(entry);
             }
         }
         self.attribute(first?)
+    }
+
+    fn value_near(&self, name: Sym, t: Instant, now: Instant) -> Option<Scalar<'_>> {
+        let is_it = |e: &&Entry| e.name == name && !e.removed && e.tag <= Tag::Mark;
+        let first = || self.entries.iter().filter(is_it).find(|e| e.at == self.first_seen && e.at <= now);
+        let until = self.entries.partition_point(|e| e.at <= t);
+        self.attribute(self.entries[..until].iter().rfind(is_it).or_else(first)?)
     }
 
     fn attribute(&self, entry: &Entry) -> Option<Scalar<'_>> {
