@@ -1,36 +1,50 @@
-//! What a million open parcels cost that are watched by what was learned: bytes each, scans a second, and the night.
+//! What a million open parcels cost that are watched by the rules as they are shipped and by what was learned: bytes each,
+//! scans a second, and the night.
 //!
-//! `cargo bench --bench parcels`. Every figure stands beside that of a rule with a fixed limit in the same run. Bytes come
-//! from a counting allocator, times are those that one core worked, whatever else the machine did.
+//! `cargo bench --bench parcels`. Every figure stands beside that of the same parcels without rules, or of a rule with a
+//! fixed limit, in the same run. What is told of a parcel is what a courier's reader makes of its scans, in the shapes of
+//! real numbers, cities and nodes. Bytes come from a counting allocator, times are those that one core worked, whatever
+//! else the machine did.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use mimalloc::MiMalloc;
 use rustix::time::{ClockId, clock_gettime};
+use shiftbell::config::load_settings;
+use shiftbell::core::calendar::Era;
+use shiftbell::core::clock::PolicyConfig;
 use shiftbell::core::engine::Engine;
 use shiftbell::core::model::{Mark, Observation, Value};
-use shiftbell::core::parcel::fold::{Known, Ledger, Parcel, Scan, fold};
+use shiftbell::core::parcel::Route;
 use shiftbell::core::parcel::lateness::{Lateness, LatenessConfig};
 use shiftbell::core::parcel::learned::LearnedSetup;
 use shiftbell::core::parcel::stall::StallConfig;
-use shiftbell::core::parcel::{Milestone, Route};
+use shiftbell::core::problem::Problems;
 use shiftbell::core::time::{Instant, Span};
 
 mod common;
 
+use common::parcels::{Followed, SCANS};
+
 struct Counting;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 #[expect(unsafe_code, reason = "an allocator is unsafe by its trait; this one only counts")]
 // SAFETY: every call goes to the program's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        if live > PEAK.load(Ordering::Relaxed) {
+            PEAK.store(live, Ordering::Relaxed);
+        }
         // SAFETY: as above.
         unsafe { MiMalloc.alloc(layout) }
     }
@@ -83,17 +97,51 @@ ring = ["due"]
 /// Parcels that are open at once, and lanes that they go along.
 const OPEN: u64 = 1_000_000;
 const LANES: u64 = 100_000;
-/// Parcels whose scans are followed from the first to the last, and how many scans each has.
-const FOLLOWED: u64 = 40_000;
-const SCANS: u64 = 10;
+/// Parcels whose scans are followed from the first to the last.
+const FOLLOWED: u64 = 20_000;
+
+fn learned() -> LearnedSetup {
+    LearnedSetup { lateness: LatenessConfig::default(), stall: StallConfig::default(), zone: TimeZone::UTC }
+}
 
 fn engine(policy: &str) -> Engine {
     let mut engine = common::engine(policy);
     if policy == LEARNED {
-        let (lateness, stall) = (LatenessConfig::default(), StallConfig::default());
-        engine.learn(LearnedSetup { lateness, stall, zone: TimeZone::UTC });
+        engine.learn(learned());
     }
     engine
+}
+
+/// By which rules parcels are watched.
+#[derive(Clone, Copy, Debug)]
+enum Rules {
+    /// None: what is told is merged and kept.
+    None,
+    /// Those that are shipped, as a desk loads them.
+    Shipped,
+    /// The same, and what is learned.
+    Adaptive,
+}
+
+impl Rules {
+    fn engine(self) -> Engine {
+        let main = std::env::temp_dir().join(format!("parcels-{}.toml", std::process::id()));
+        let text = "include = [\"builtin:policies/parcels.toml\", \"builtin:shiftbell.toml\"]\n";
+        std::fs::write(&main, text).expect("a file can be written");
+        let ready = load_settings(Path::new(&main), &BTreeMap::new(), None).expect("the shipped settings");
+        std::fs::remove_file(&main).expect("it was written");
+        let mut policy = ready.policy;
+        if matches!(self, Rules::None) {
+            policy = PolicyConfig { clock: Vec::new(), condition: Vec::new(), overlay: Vec::new(), ..policy };
+        }
+        let mut problems = Problems::new();
+        let mut engine = Engine::new("desk", &policy, None, Era::DEFAULT, &mut problems)
+            .unwrap_or_else(|| panic!("{:?}", problems.into_vec()));
+        if matches!(self, Rules::Adaptive) {
+            engine.learn(learned());
+        }
+        engine
+    }
 }
 
 /// Minutes since a midnight.
@@ -124,12 +172,6 @@ fn seen(kind: &'static str, n: u64, now: Instant, marks: &[(&'static str, Instan
     }
 }
 
-fn scanned(n: u64, now: Instant, status: Milestone) -> Observation<'static> {
-    let mut seen = seen("parcel", n, now, &[("last_scan", now), (status.word(), now)]);
-    seen.attributes.push(("status".into(), Value::Text(status.word().into())));
-    seen
-}
-
 /// The time that this thread has worked.
 fn worked() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
@@ -147,63 +189,75 @@ fn per_second(n: u64, took: Duration) -> f64 {
     n as f64 / took.as_secs_f64()
 }
 
-/// A million parcels with two scans each.
-fn memory(name: &str, policy: &str) {
+/// A million parcels of two or three scans each, all of them open.
+fn memory(rules: Rules) {
     let before = LIVE.load(Ordering::Relaxed);
-    let mut engine = engine(policy);
-    let mut took = Duration::ZERO;
-    for (part, status) in [(0, Milestone::PickedUp), (1, Milestone::InTransit)] {
-        for chunk in 0..OPEN / 10_000 {
-            let now = at(part * 900 + chunk * 9);
-            let scans: Vec<_> = (0..10_000).map(|n| scanned(chunk * 10_000 + n, now, status)).collect();
-            took += timed(|| scans.iter().for_each(|scan| drop(black_box(engine.observe(scan, now))))).1;
+    PEAK.store(before, Ordering::Relaxed);
+    let mut engine = rules.engine();
+    let (mut took, mut count, mut peak) = (Duration::ZERO, 0, 0);
+    for part in 0..3 {
+        for chunk in 0..OPEN / 1_000 {
+            let now = at(part * 900 + 60 + chunk * 900 * 1_000 / OPEN);
+            let shipped = now - Span::from_minutes(60 + part as i64 * 900);
+            let own = LIVE.load(Ordering::Relaxed);
+            // Every other one has two scans.
+            let scanned = (chunk * 1_000..).take(1_000).filter(|n| part < 2 || n % 2 == 1);
+            let scans: Vec<_> = scanned
+                .map(|n| {
+                    let mut parcel = Followed::new(n, shipped);
+                    for earlier in 0..part {
+                        parcel.scanned(shipped + Span::from_minutes(60 + earlier as i64 * 900));
+                    }
+                    parcel.scanned(now)
+                })
+                .collect();
+            let told = LIVE.load(Ordering::Relaxed) - own;
+            PEAK.store(LIVE.load(Ordering::Relaxed), Ordering::Relaxed);
+            count += scans.len() as u64;
+            took += timed(|| {
+                while engine.next_wake().is_some_and(|wake| wake < now) {
+                    black_box(engine.advance(now));
+                }
+                scans.iter().for_each(|scan| drop(black_box(engine.observe_all(scan, now, |_| ()))));
+            })
+            .1;
+            peak = peak.max(PEAK.load(Ordering::Relaxed) - told);
         }
     }
-    let bytes = LIVE.load(Ordering::Relaxed) - before;
+    let settled = LIVE.load(Ordering::Relaxed);
     let keys = engine.learned().map_or(0, |learned| learned.gaps().key_count());
     println!(
-        "{name}: {OPEN} open parcels of two scans, {} bytes each \
+        "{rules:?}: {OPEN} open parcels of two or three scans, {} bytes each (at the peak {}) \
          with all that is learned ({keys} kinds of gaps), {:.0} scans/s",
-        bytes / OPEN as usize,
-        per_second(2 * OPEN, took)
+        (settled - before) / OPEN as usize,
+        (peak - before) / OPEN as usize,
+        per_second(count, took)
     );
 }
 
 /// Parcels from their first scan to their delivery: what is said of each is folded, and goes into the engine.
-fn scans(name: &str, policy: &str) {
-    let mut engine = engine(policy);
-    let mut ledgers: Vec<Ledger> = (0..FOLLOWED).map(|_| Ledger::new()).collect();
+fn scans(rules: Rules) {
+    let mut engine = rules.engine();
+    let mut parcels: Vec<Followed> =
+        (0..FOLLOWED).map(|n| Followed::new(n, at(n * 480 / FOLLOWED))).collect();
     let (mut folding, mut engaged) = (Duration::ZERO, Duration::ZERO);
     let mut rung = 0;
     for step in 0..SCANS {
-        let status = match step {
-            0 => Milestone::PickedUp,
-            1..=6 => Milestone::InTransit,
-            7 => Milestone::AtDestination,
-            8 => Milestone::OutForDelivery,
-            _ => Milestone::Delivered,
-        };
         for chunk in (0..FOLLOWED).step_by(500) {
-            let moment = |n: u64| at(step * 480 + n * 480 / FOLLOWED);
-            let (parcels, took) = timed(|| {
-                let fold_one = |n: u64| {
-                    let (ledger, now) = (&mut ledgers[n as usize], moment(n));
-                    ledger.merge([Scan { text: n + step, seen_at: now, ..Scan::new(now, status) }]);
-                    fold(ledger, Known { shipped: None, now })
-                };
-                (chunk..chunk + 500).map(fold_one).collect::<Vec<_>>()
+            let moment = |n: u64| at(60 + step * 480 + n * 480 / FOLLOWED);
+            let parcels = &mut parcels[chunk as usize..][..500];
+            let (seen, took) = timed(|| {
+                let scan = |(n, parcel): (u64, &mut Followed)| (moment(n), parcel.scanned(moment(n)));
+                (chunk..).zip(parcels).map(scan).collect::<Vec<_>>()
             });
             folding += took;
-            let seen = |(n, parcel): (u64, &Parcel)| scanned(n, moment(n), parcel.milestone);
-            let observations: Vec<_> = (chunk..).zip(&parcels).map(seen).collect();
             let (told, took) = timed(|| {
                 let mut told = 0;
-                for (n, observation) in (chunk..).zip(&observations) {
-                    let now = moment(n);
-                    while engine.next_wake().is_some_and(|wake| wake < now) {
-                        told += engine.advance(now).rings().count();
+                for (now, scan) in &seen {
+                    while engine.next_wake().is_some_and(|wake| wake < *now) {
+                        told += engine.advance(*now).rings().count();
                     }
-                    told += engine.observe(observation, now).rings().count();
+                    told += engine.observe_all(scan, *now, |_| ()).rings().count();
                 }
                 told
             });
@@ -213,7 +267,7 @@ fn scans(name: &str, policy: &str) {
     }
     let all = FOLLOWED * SCANS;
     println!(
-        "{name}: {all} scans, fold {:.0}/s, engine {:.0}/s, both {:.0}/s on one core; {rung} rung",
+        "{rules:?}: {all} scans, fold {:.0}/s, engine {:.0}/s, both {:.0}/s on one core; {rung} rung",
         per_second(all, folding),
         per_second(all, engaged),
         per_second(all, folding + engaged)
@@ -283,11 +337,13 @@ fn lanes() {
 
 fn main() {
     lanes();
-    for (name, policy) in [("fixed", FIXED), ("learned", LEARNED), ("fixed again", FIXED)] {
-        scans(name, policy);
+    for rules in [Rules::None, Rules::Shipped, Rules::Adaptive, Rules::None, Rules::Adaptive] {
+        scans(rules);
+    }
+    for rules in [Rules::None, Rules::Adaptive] {
+        memory(rules);
     }
     for (name, policy) in [("fixed", FIXED), ("learned", LEARNED)] {
-        memory(name, policy);
         night(name, policy);
     }
 }

@@ -5,6 +5,7 @@
 pub mod desk;
 pub mod hook;
 pub mod live;
+pub mod parcels;
 pub mod table;
 pub mod watch;
 

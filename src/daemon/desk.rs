@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::core::alerting::{Claim, Count, Inquiry, LocalAlarm, Room};
-use crate::core::engine::{Desk, Remark};
+use crate::core::engine::{Desk, Remark, is_same_case};
 use crate::core::ids::Id;
 use crate::core::model::{Batch, Incident, OutcomeClass, Table};
 use crate::core::time::{Instant, Span};
@@ -934,7 +934,8 @@ enum HandedOver<'s> {
     Commit(UnderWay<'s>),
 }
 
-/// Takes observations in; a panic refuses the one that caused it, and says of the others that they were not kept.
+/// Takes observations in, those of one case that follow one another at once; a panic refuses the ones that caused it, and
+/// says of the others that they were not kept.
 #[expect(clippy::type_complexity, reason = "both sides carry the answers, and each is used once")]
 fn observe(
     desk: &mut Desk,
@@ -942,20 +943,28 @@ fn observe(
     now: Instant,
 ) -> Result<(Vec<ObserveAnswer>, Vec<Remark>), (Vec<ObserveAnswer>, Panicked)> {
     let (mut answers, mut remarks) = (Vec::with_capacity(observations.len()), Vec::new());
-    for (i, observation) in observations.iter().enumerate() {
-        match guarded(|| desk.observe(observation, now)) {
-            Ok(observed) => {
-                remarks.extend(observed.remarks);
-                answers.push(match observed.refused {
-                    Some(refused) => ObserveAnswer::Refused(refused.to_string()),
-                    None => ObserveAnswer::Kept(observed.merge),
-                });
+    for of_one in observations.chunk_by(is_same_case) {
+        let first = answers.len();
+        let taken = guarded(|| {
+            let mut kept = Vec::with_capacity(of_one.len());
+            let (refused, remarks) =
+                desk.observe_all(of_one, now, |merge| kept.push(ObserveAnswer::Kept(merge)));
+            (kept, refused, remarks)
+        });
+        match taken {
+            Ok((kept, refused, told)) => {
+                remarks.extend(told);
+                answers.extend(kept);
+                if let Some(refused) = refused {
+                    let refused = ObserveAnswer::Refused(refused.to_string());
+                    answers.resize(first + of_one.len(), refused);
+                }
             }
             Err(e) => {
                 let again = || ObserveAnswer::Unavailable("internal error: try again".to_owned());
                 let mut answers: Vec<_> = observations.iter().map(|_| again()).collect();
-                answers[i] =
-                    ObserveAnswer::Refused("internal error: this observation is not taken".to_owned());
+                answers[first..first + of_one.len()]
+                    .fill(ObserveAnswer::Refused("internal error: this observation is not taken".to_owned()));
                 return Err((answers, e));
             }
         }

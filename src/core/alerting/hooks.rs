@@ -46,6 +46,10 @@ impl Alerting {
         if notice.episode != incident.episode {
             return Err(Cause::SupersededByStep);
         }
+        // All that it was made of was over before anybody heard of it.
+        if notice.purpose == Purpose::StormOpened && self.storm_is_empty(notice.incident) {
+            return Err(Cause::Resolved);
+        }
         if incident.silenced.is_some() {
             return Err(Cause::Silenced);
         }

@@ -332,6 +332,11 @@ impl Alerting {
         self.outbox.storms.get(&parent).is_some_and(|s| !s.over)
     }
 
+    /// Whether a storm is on in which nothing is open any more.
+    pub(super) fn storm_is_empty(&self, parent: Id) -> bool {
+        self.storm_is_on(parent) && self.folded_under(parent).next().is_none()
+    }
+
     /// Arms what a storm, or another parent, has ahead.
     pub(super) fn arm_storm(&mut self, parent: Id) {
         let storm = &self.setup.config.storm;

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::core::model::{Scalar, Sym, Symbols};
+use crate::core::model::{Scalar, Sym, Symbols, Timeline};
 use crate::core::problem::Problems;
 
 /// What an attribute holds.
@@ -327,6 +327,13 @@ impl Condition {
     /// `not`.
     pub fn holds<'v>(&self, mut value: impl FnMut(Sym) -> Option<Scalar<'v>>) -> bool {
         self.matchers.iter().all(|m| m.test.passes(value(m.attribute)))
+    }
+
+    /// Whether every line holds for a value that its attribute has had, or for none: if not, it never held.
+    pub(super) fn may_have_held(&self, timeline: &Timeline) -> bool {
+        self.matchers.iter().all(|m| {
+            m.test.passes(None) || timeline.values(m.attribute).any(|value| m.test.passes(Some(value)))
+        })
     }
 
     /// Whether any line holds, which is what a pause asks.

@@ -338,7 +338,7 @@ fn cut<'h>(
     if !has_attributes && found.switches.is_empty() && found.gaps.is_empty() {
         return;
     }
-    let mut cuts: Vec<Instant> = Vec::new();
+    let mut cuts = SmallVec::<[Instant; 16]>::new();
     if has_attributes {
         let looked_at = timeline.entries().filter(|e| history.relevance(e.name) == Relevance::Attribute);
         cuts.extend(looked_at.map(|e| e.at));

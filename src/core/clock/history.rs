@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
-use crate::core::clock::policy::{Clock, Policy};
-use crate::core::model::Sym;
+use crate::core::clock::policy::{Clock, Policy, Roles};
+use crate::core::model::{Sym, Timeline};
 use crate::core::time::Instant;
 
 /// How a reload treats the cycles that are running.
@@ -49,8 +50,42 @@ pub struct Epoch {
 pub struct History {
     epochs: Vec<Epoch>,
     clocks: Vec<ClockHistory>,
-    /// Places in `clocks`, by kind.
-    by_kind: Vec<Vec<u16>>,
+    /// By kind.
+    by_kind: Vec<OnKind>,
+}
+
+/// The clocks on one kind of case.
+#[derive(Clone, Debug, Default)]
+struct OnKind {
+    /// Places in `clocks`, in the order of configuration.
+    places: Vec<u16>,
+    /// Which of them look at entries of a name, by its number: so many whole sets of bits.
+    looking: Vec<u64>,
+}
+
+/// Some of the clocks on one kind of case, by their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClockSet(SmallVec<[u64; 2]>);
+
+impl ClockSet {
+    /// Puts one in.
+    pub fn insert(&mut self, place: usize) {
+        self.0[place / 64] |= 1 << (place % 64);
+    }
+
+    /// Whether it is in.
+    pub fn contains(&self, place: usize) -> bool {
+        self.0[place / 64] & 1 << (place % 64) != 0
+    }
+
+    /// They, in order.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().enumerate().flat_map(|(at, bits)| {
+            let next = |bits: &u64| Some(bits & bits.wrapping_sub(1));
+            let left = std::iter::successors(Some(*bits), next).take_while(|bits| *bits != 0);
+            left.map(move |bits| at * 64 + bits.trailing_zeros() as usize)
+        })
+    }
 }
 
 /// One clock through all epochs.
@@ -129,13 +164,47 @@ impl History {
 
     /// The clocks on a kind of case, in the order of configuration.
     pub fn clocks_on(&self, kind: Sym) -> impl Iterator<Item = &ClockHistory> {
-        let places = self.by_kind.get(kind.index()).map_or(&[][..], Vec::as_slice);
-        places.iter().map(|i| &self.clocks[usize::from(*i)])
+        self.places(kind).iter().map(|i| &self.clocks[usize::from(*i)])
+    }
+
+    fn places(&self, kind: Sym) -> &[u16] {
+        self.by_kind.get(kind.index()).map_or(&[], |on| &on.places)
+    }
+
+    /// The clock on a kind of case at a place in its order.
+    pub fn clock_on(&self, kind: Sym, place: usize) -> Option<&ClockHistory> {
+        self.places(kind).get(place).map(|i| &self.clocks[usize::from(*i)])
+    }
+
+    /// The place of a clock in the order of those on a kind of case.
+    pub fn place_on(&self, kind: Sym, clock: Sym) -> Option<usize> {
+        self.places(kind).iter().position(|i| self.clocks[usize::from(*i)].name == clock)
+    }
+
+    /// All clocks on a kind of case, or none.
+    pub fn set_on(&self, kind: Sym, all: bool) -> ClockSet {
+        let count = self.places(kind).len();
+        let mut set = ClockSet(SmallVec::from_elem(0, count.div_ceil(64)));
+        if all {
+            (0..count).for_each(|place| set.insert(place));
+        }
+        set
+    }
+
+    /// Puts in the clocks on a kind of case that look at entries of this name.
+    pub fn add_looking(&self, kind: Sym, name: Sym, set: &mut ClockSet) {
+        set.0.iter_mut().zip(self.looking(kind, name)).for_each(|(set, bits)| *set |= bits);
+    }
+
+    fn looking(&self, kind: Sym, name: Sym) -> &[u64] {
+        let Some(on) = self.by_kind.get(kind.index()) else { return &[] };
+        let width = on.places.len().div_ceil(64);
+        on.looking.get(name.index() * width..(name.index() + 1) * width).unwrap_or_default()
     }
 
     /// Whether any clock on a kind of case looks at entries of this name.
     pub fn is_watched(&self, kind: Sym, name: Sym) -> bool {
-        self.clocks_on(kind).any(|clock| clock.looks_at(name))
+        self.looking(kind, name).iter().any(|bits| *bits != 0)
     }
 
     fn index(&mut self) {
@@ -172,9 +241,20 @@ impl History {
             let has_attributes = relevance.contains(&Relevance::Attribute);
             self.clocks.push(ClockHistory { name, relevance, has_attributes, versions });
             if self.by_kind.len() <= kind.index() {
-                self.by_kind.resize(kind.index() + 1, Vec::new());
+                self.by_kind.resize(kind.index() + 1, OnKind::default());
             }
-            self.by_kind[kind.index()].push(place);
+            self.by_kind[kind.index()].places.push(place);
+        }
+        for on in &mut self.by_kind {
+            let clocks = || on.places.iter().map(|i| &self.clocks[usize::from(*i)]).enumerate();
+            let names = clocks().map(|(_, clock)| clock.relevance.len()).max().unwrap_or(0);
+            let width = on.places.len().div_ceil(64);
+            let mut looking = vec![0; names * width];
+            for (place, clock) in clocks() {
+                let named = clock.relevance.iter().enumerate().filter(|(_, is)| **is != Relevance::None);
+                named.for_each(|(name, _)| looking[name * width + place / 64] |= 1 << (place % 64));
+            }
+            on.looking = looking;
         }
     }
 }
@@ -202,6 +282,16 @@ fn relevance(versions: &[Version]) -> Vec<Relevance> {
 }
 
 impl ClockHistory {
+    /// Whether a cycle may have begun in a case: some version's rule has a mark of it that starts one, or the attributes
+    /// have said what starts one. Where not, there is none.
+    pub fn may_begin(&self, timeline: &Timeline) -> bool {
+        let rules = self.versions.iter().filter_map(|v| v.clock.as_deref()).flat_map(|clock| &clock.rules);
+        rules.into_iter().any(|rule| match &rule.start_when {
+            Some(wrong) => wrong.may_have_held(timeline),
+            None => rule.roles.iter().any(|(name, roles)| roles.has(Roles::START) && timeline.has(*name)),
+        })
+    }
+
     pub(super) fn relevance(&self, name: Sym) -> Relevance {
         self.relevance.get(name.index()).copied().unwrap_or_default()
     }

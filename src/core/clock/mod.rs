@@ -23,11 +23,9 @@ pub use config::{
     PolicyConfig, Reopen, RingConfig, RuleConfig, RuleEntry,
 };
 pub use due::{Cycle, Flow, Segment, State};
-pub use history::{ClockHistory, Epoch, History, ReloadMode};
+pub use history::{ClockHistory, ClockSet, Epoch, History, ReloadMode};
 pub use policy::{Clock, Policy, Promise, Rule, Terms};
 pub use ring::{Measure, Ring, RingAt};
-
-use smallvec::SmallVec;
 
 use crate::core::model::{Footing, Stretch, Symbols, Timeline};
 use crate::core::time::Instant;
@@ -60,7 +58,7 @@ impl Deriver {
         mut want: impl FnMut(u64, Option<Instant>) -> Want,
         cycles: &mut impl Extend<Cycle<'h>>,
     ) {
-        let mut found = SmallVec::new();
+        let mut found = self.walk.room();
         walk::Walk::run(history, timeline, symbols, now, &mut self.walk, &mut found, None);
         cycles.extend(found.iter().enumerate().filter_map(|(i, cycle)| {
             let next = found.get(i + 1).map(|next| next.start);
@@ -69,6 +67,7 @@ impl Deriver {
                 Want::Derive => Some(Cycle::derive(cycle, history, timeline, now)),
             }
         }));
+        self.walk.give_back(found);
     }
 
     /// Notes what the clock goes by in the timeline, beside what others do.
@@ -80,7 +79,7 @@ impl Deriver {
         now: Instant,
         footing: &mut Footing,
     ) {
-        let mut found = SmallVec::new();
+        let mut found = Vec::new();
         footing.used.resize(timeline.all_entries().len(), false);
         let mut trace = walk::Trace { used: &mut footing.used, turns: Vec::new() };
         let wanted = Some(&mut trace);

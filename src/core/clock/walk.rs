@@ -4,8 +4,6 @@
 //! When it is due is worked out afterwards (`due.rs`), because no due time moves a start or an end; but whether a
 //! cycle that was cancelled goes on or another begins when it is reopened hangs on whether it was late (K8).
 
-use smallvec::SmallVec;
-
 use crate::core::clock::condition::Condition;
 use crate::core::clock::config::{Pick, Reopen};
 use crate::core::clock::due::{Cycle, State};
@@ -87,6 +85,26 @@ const EXCUSE: u8 = u8::MAX;
 #[derive(Debug, Default)]
 pub(super) struct WalkScratch {
     points: Vec<Point>,
+    /// Without cycles; only its room is used again.
+    found: Vec<Found<'static>>,
+}
+
+impl WalkScratch {
+    /// Room for cycles.
+    pub(super) fn room<'h>(&mut self) -> Vec<Found<'h>> {
+        recycled(std::mem::take(&mut self.found))
+    }
+
+    /// Gives it back.
+    pub(super) fn give_back(&mut self, found: Vec<Found<'_>>) {
+        self.found = recycled(found);
+    }
+}
+
+/// The room of a list, for things of another lifetime: collecting in place allocates nothing.
+fn recycled<'h>(mut found: Vec<Found<'_>>) -> Vec<Found<'h>> {
+    found.clear();
+    found.into_iter().filter_map(|_| None).collect()
 }
 
 /// What a walk goes by.
@@ -103,7 +121,7 @@ pub(super) struct Walk<'h, 't> {
     timeline: &'t Timeline,
     symbols: &'t Symbols,
     now: Instant,
-    cycles: &'t mut SmallVec<[Found<'h>; 1]>,
+    cycles: &'t mut Vec<Found<'h>>,
     /// The final mark that closed the case, until it is reopened (K7).
     finished: bool,
     /// A condition that a mark ended: it has to become untrue before it starts again.
@@ -121,7 +139,7 @@ impl<'h, 't> Walk<'h, 't> {
         symbols: &'t Symbols,
         now: Instant,
         scratch: &mut WalkScratch,
-        cycles: &'t mut SmallVec<[Found<'h>; 1]>,
+        cycles: &'t mut Vec<Found<'h>>,
         mut trace: Option<&mut Trace<'_>>,
     ) {
         cycles.clear();

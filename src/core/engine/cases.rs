@@ -5,7 +5,7 @@
 
 use hashbrown::HashTable;
 
-use crate::core::engine::case::Case;
+use crate::core::engine::case::Resting;
 use crate::core::model::{Sym, hash64};
 
 /// Cases in one block.
@@ -15,7 +15,7 @@ const SHIFT: usize = 9;
 /// The cases.
 #[derive(Debug, Default)]
 pub(super) struct Cases {
-    blocks: Vec<Vec<Option<Case>>>,
+    blocks: Vec<Vec<Option<Resting>>>,
     /// Numbers whose case left.
     free: Vec<u32>,
     /// By name: a digest of it, and the number.
@@ -42,19 +42,19 @@ impl Cases {
     }
 
     /// The case of a number.
-    pub(super) fn get(&self, number: u32) -> Option<&Case> {
+    pub(super) fn get(&self, number: u32) -> Option<&Resting> {
         let number = number as usize;
         self.blocks.get(number >> SHIFT)?.get(number & (BLOCK - 1))?.as_ref()
     }
 
     /// The case of a number.
-    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Case> {
+    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Resting> {
         let number = number as usize;
         self.blocks.get_mut(number >> SHIFT)?.get_mut(number & (BLOCK - 1))?.as_mut()
     }
 
     /// All of them, in no meaningful order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Case> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Resting> {
         self.blocks.iter().flatten().flatten()
     }
 
@@ -76,8 +76,8 @@ impl Cases {
     }
 
     /// Takes in a case; none of that name is there.
-    pub(super) fn insert(&mut self, case: Case) -> u32 {
-        let digest = digest(case.source, case.kind, case.timeline.id());
+    pub(super) fn insert(&mut self, case: Resting) -> u32 {
+        let digest = digest(case.source, case.kind, case.id());
         let number = match self.free.pop() {
             Some(number) => {
                 let place = number as usize;
@@ -99,10 +99,10 @@ impl Cases {
     }
 
     /// Takes a case out.
-    pub(super) fn remove(&mut self, number: u32) -> Option<Case> {
+    pub(super) fn remove(&mut self, number: u32) -> Option<Resting> {
         let place = number as usize;
         let case = self.blocks.get_mut(place >> SHIFT)?.get_mut(place & (BLOCK - 1))?.take()?;
-        let digest = digest(case.source, case.kind, case.timeline.id());
+        let digest = digest(case.source, case.kind, case.id());
         if let Ok(entry) = self.index.find_entry(spread(digest), |(_, n)| *n == number) {
             entry.remove();
         }
@@ -126,24 +126,16 @@ fn spread(digest: u32) -> u64 {
 mod tests {
     use std::collections::BTreeMap;
 
-    use smallvec::SmallVec;
-
     use super::*;
-    use crate::core::model::{Symbols, Timeline};
-    use crate::core::time::Instant;
+    use crate::core::engine::case::Case;
+    use crate::core::model::Symbols;
 
     #[test]
     fn cases_come_and_leave_across_blocks() {
         let mut symbols = Symbols::new();
         let names = symbols.intern("shop").zip(symbols.intern("order"));
         let Some((source, kind)) = names else { panic!("two names fit") };
-        let case = |id: &str| Case {
-            source,
-            kind,
-            timeline: Timeline::new(id),
-            cycles: SmallVec::new(),
-            wake: Instant::MAX,
-        };
+        let mut case = |id: &str| Case::new(source, kind, id).rest(&mut Vec::new(), &mut symbols);
         let (mut cases, mut known) = (Cases::default(), BTreeMap::new());
         for turn in 0..4 {
             for n in 0..BLOCK + 7 {
@@ -158,14 +150,14 @@ mod tests {
                 assert_eq!(cases.find(source, kind, &id), number);
                 assert_eq!(cases.find_anew(source, kind, &id), number);
                 let left = number.and_then(|number| cases.remove(number));
-                assert!(left.is_some_and(|case| case.timeline.is_of(&id)));
+                assert!(left.is_some_and(|case| case.id() == id));
                 assert_eq!(cases.find(source, kind, &id), None);
                 assert_eq!(cases.find_anew(source, kind, &id), None);
             }
         }
         for (id, number) in &known {
             assert_eq!(cases.find(source, kind, id), Some(*number));
-            assert!(cases.get(*number).is_some_and(|case| case.timeline.is_of(id)));
+            assert!(cases.get(*number).is_some_and(|case| case.id() == id));
         }
         assert_eq!(cases.iter().count(), known.len());
         // Numbers that became free were given again: no more blocks than the most cases need.

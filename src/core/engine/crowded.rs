@@ -234,13 +234,14 @@ impl Squeezed {
             engine.observe(&seen.observation(), end());
         }
         let before = outcomes(&engine, end());
-        let case = engine.cases.get_mut(0).expect("the case");
+        let mut case = engine.take(0).expect("the case");
         let mut footing = Footing::default();
         for clock in engine.history.clocks_on(case.kind) {
             engine.deriver.trace(clock, &case.timeline, &engine.symbols, end(), &mut footing);
         }
         case.timeline.make_room_gently(goal, &footing, end(), &engine.symbols);
         let until = case.timeline.dropped_until();
+        engine.keep(0, case);
         let after = outcomes(&engine, end());
         Squeezed { engine, before, after, footing, until }
     }

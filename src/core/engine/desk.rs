@@ -186,11 +186,24 @@ impl Desk {
 
     /// Takes in what a source says of a case.
     pub fn observe(&mut self, observation: &Observation<'_>, now: Instant) -> Observed {
-        let changes = self.engine.observe(observation, now);
+        let mut merge = Merge::default();
+        let (refused, remarks) = self.observe_all(std::slice::from_ref(observation), now, |is| merge = is);
+        Observed { merge, refused, remarks }
+    }
+
+    /// Takes in several things that a source says of one case at once ([`super::Engine::observe_all`]). Answers whether
+    /// they were refused, and things for the sysadmin.
+    pub fn observe_all(
+        &mut self,
+        observations: &[Observation<'_>],
+        now: Instant,
+        merged: impl FnMut(Merge),
+    ) -> (Option<Refused>, Vec<Remark>) {
+        let changes = self.engine.observe_all(observations, now, merged);
         let now = self.engine.now();
         self.apply(&changes, now);
-        self.progress(observation, now);
-        Observed { merge: changes.merge, refused: changes.refused, remarks: changes.remarks }
+        observations.iter().for_each(|observation| self.progress(observation, now));
+        (changes.refused, changes.remarks)
     }
 
     /// Takes in what the system notices of itself: `source.blind`, `system.disk`, …

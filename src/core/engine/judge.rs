@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::core::clock::{ClockHistory, Cycle, Deriver, History, Ring, RingAt, State, Want};
+use crate::core::clock::{Cycle, Deriver, History, Ring, RingAt, State, Want};
 use crate::core::engine::case::{Case, DueSecond, Fired, Memory, Status};
 use crate::core::engine::changes::{
     CaseKey, Cause, Changes, Crossing, CycleChange, CycleId, Remark, Retraction, RetractionReason, Verdict,
@@ -20,16 +20,6 @@ pub(super) enum News<'a> {
     Of(&'a [Sym]),
     /// It may be anything.
     Any,
-}
-
-impl News<'_> {
-    /// Whether there may be news for the clock.
-    fn concern(self, clock: &ClockHistory) -> bool {
-        match self {
-            News::Of(names) => names.iter().any(|name| clock.looks_at(*name)),
-            News::Any => true,
-        }
-    }
 }
 
 /// What a step is about.
@@ -83,12 +73,29 @@ impl Judge<'_> {
         // Cycles come in the order in which they are remembered, nearly always: look there first.
         let mut next = 0;
         let history = self.history;
-        for clock in history.clocks_on(case.kind) {
-            // Time alone changes only what is open.
-            if !news.concern(clock) && memories.iter().all(|m| m.clock != clock.name || m.is_over()) {
-                for (found, memory) in found.iter_mut().zip(&memories) {
-                    *found |= memory.clock == clock.name;
-                }
+        // Which clocks there may be news for …
+        let mut concerned = history.set_on(case.kind, matches!(news, News::Any));
+        if let News::Of(names) = news {
+            names.iter().for_each(|name| history.add_looking(case.kind, *name, &mut concerned));
+        }
+        // … or have an open cycle, which time alone changes; and those that have any.
+        let mut remembered = history.set_on(case.kind, false);
+        let places: SmallVec<[Option<usize>; 64]> =
+            memories.iter().map(|m| history.place_on(case.kind, m.clock)).collect();
+        for (memory, place) in memories.iter().zip(&places) {
+            let Some(place) = *place else { continue };
+            remembered.insert(place);
+            if !memory.is_over() {
+                concerned.insert(place);
+            }
+        }
+        // The others are as they were.
+        for (found, place) in found.iter_mut().zip(&places) {
+            *found = place.is_some_and(|place| !concerned.contains(place));
+        }
+        for place in concerned.iter() {
+            let Some(clock) = history.clock_on(case.kind, place) else { continue };
+            if !remembered.contains(place) && !clock.may_begin(&case.timeline) {
                 continue;
             }
             cycles.clear();
@@ -124,10 +131,7 @@ impl Judge<'_> {
             let mut found = found.into_iter();
             memories.retain_mut(|memory| found.next().unwrap_or(true) || self.vanished(case, memory, step));
         }
-        if !begun.is_empty() {
-            memories.reserve_exact(begun.len());
-            memories.append(&mut begun);
-        }
+        memories.extend(begun);
         case.cycles = memories;
         case.wake = wake;
     }
@@ -158,7 +162,7 @@ impl Judge<'_> {
             told: Some(cycle.state),
             overdue: false,
             retracted: false,
-            fired: Box::default(),
+            fired: SmallVec::new(),
         }
     }
 

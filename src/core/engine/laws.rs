@@ -410,7 +410,8 @@ proptest! {
             prop_assert!(retracted.insert(retraction.cycle.clone()), "{:?} taken back twice", retraction.cycle);
         }
         // W3: what was told last of every cycle is what is true of it.
-        let told: BTreeSet<String> = engine.cases.iter().flat_map(|case| case.cycles.iter())
+        let cases: Vec<_> = engine.cases.iter().map(|case| case.case(&engine.symbols)).collect();
+        let told: BTreeSet<String> = cases.iter().flat_map(|case| case.cycles.iter())
             .filter_map(|m| Some(format!("{} {:x} {:?}", engine.symbols().name(m.clock), m.key, m.told?)))
             .collect();
         let view = engine.case("shop", "ticket", "T1");

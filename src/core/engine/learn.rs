@@ -1,7 +1,7 @@
 //! What is learned of parcels, in the engine: before a case is judged, what is expected of it is said on its timeline.
 
 use crate::core::engine::Engine;
-use crate::core::engine::case::Memory;
+use crate::core::engine::case::Case;
 use crate::core::engine::changes::{CaseNumber, Changes, Refused, RetractionReason};
 use crate::core::engine::judge::{News, Step, outrank};
 use crate::core::parcel::lateness::LearnedRow;
@@ -88,40 +88,41 @@ impl Engine {
     fn look_at_slice(&mut self, until: Instant, changes: &mut Changes) {
         let Some(learned) = &mut self.learned else { return };
         for number in learned.slice(self.cases.numbers()) {
-            let Some(learned) = &self.learned else { return };
             // Where every promise is over there is nobody to tell.
-            let Some(case) =
-                self.cases.get_mut(number).filter(|case| !case.cycles.iter().all(Memory::is_over))
-            else {
+            if !self.cases.get(number).is_some_and(|case| case.is_open) {
                 continue;
-            };
+            }
+            let Some(mut case) = self.take(number) else { return };
+            let Some(learned) = &self.learned else { return };
             let (history, kind, wake) = (&self.history, case.kind, case.wake);
             let watched = |name| history.is_watched(kind, name);
             let said = learned.look_at(kind, &mut case.timeline, &watched, self.now);
-            let Some(changed_from) = said.from else { continue };
+            let Some(changed_from) = said.from else {
+                self.at_work = Some(case);
+                continue;
+            };
             changes.cases.push(CaseNumber(number));
             let first = changes.crossings.len();
             let is_restored = self.restored_at.is_some_and(|at| at <= wake);
             let news = if is_restored { News::Any } else { News::Of(&said.names) };
             let reason = RetractionReason::LateEntry;
             let judged = Step { news, now: self.now, until, changed_from, reason };
-            self.judge(number, judged, changes);
+            self.judge(&mut case, judged, changes);
+            self.keep(number, case);
             outrank(&mut changes.crossings[first..]);
         }
     }
 
     /// A case has changed: what follows for its parcel.
-    pub(super) fn learn_of(&mut self, number: u32, known: Option<&Before>, now: Instant) -> Said {
+    pub(super) fn learn_of(&mut self, case: &mut Case, known: Option<&Before>, now: Instant) -> Said {
         let Some((learned, known)) = self.learned.as_mut().zip(known) else { return Said::default() };
-        let Some(case) = self.cases.get_mut(number) else { return Said::default() };
         let (history, kind) = (&self.history, case.kind);
         learned.changed(kind, known, &mut case.timeline, &|name| history.is_watched(kind, name), now)
     }
 
     /// A case wakes: what was expected by then is looked at again.
-    pub(super) fn learn_at(&mut self, number: u32, at: Instant) -> Said {
+    pub(super) fn learn_at(&mut self, case: &mut Case, at: Instant) -> Said {
         let Some(learned) = &mut self.learned else { return Said::default() };
-        let Some(case) = self.cases.get_mut(number) else { return Said::default() };
         let (history, kind) = (&self.history, case.kind);
         learned.wakes(kind, &mut case.timeline, &|name| history.is_watched(kind, name), at)
     }

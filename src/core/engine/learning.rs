@@ -600,3 +600,80 @@ fn rows_that_cannot_be_read_are_learned_anew() {
     }
     assert!(told.engine.learned().is_some_and(|l| l.lateness().lane_count() > 4 && l.gaps().key_count() > 4));
 }
+
+const HABITS: &str = r#"
+[attributes]
+reports_delivery = "text"
+reports_collection = "text"
+no_delivery_scan = "bool"
+waits = "text"
+[[condition]]
+name = "unannounced"
+on = "parcel"
+when = { no_delivery_scan = true, reports_delivery = "yes" }
+[[condition]]
+name = "uncollected"
+on = "parcel"
+when = { reports_collection = "yes" }
+[[clock]]
+name = "stalled"
+on = "parcel"
+start = "last_scan"
+stop = "delivered"
+pick = "last"
+deadline = "stall_by"
+ring = ["due"]
+"#;
+
+/// R17 and R18 go by what carriers are known to report, which no parcel says of itself.
+#[test]
+fn what_a_carrier_reports_is_learned_and_said_of_its_next_parcel() {
+    let mut engine = engine(HABITS);
+    let mut take = |id: &str, minutes: i64, marks: &[(&str, i64)], is_odd: bool| {
+        let mut seen = seen("parcel", id, minutes, marks, &[("carrier", "zto")]);
+        if is_odd {
+            seen.attributes.push(("no_delivery_scan".into(), Value::Bool(true)));
+        }
+        let mut rang = rung(&engine.observe(&seen, at(minutes)));
+        rang.extend(rung(&engine.advance(at(minutes) + Span::from_secs(1))));
+        rang.into_iter().map(|(id, clock, _)| (id, clock)).collect::<Vec<_>>()
+    };
+    assert_eq!(take("first", 5, &[("delivered", 5)], true), [], "nothing is known of the carrier");
+    for n in 0..40 {
+        let marks = [("out_for_delivery", 10 + n), ("at_pickup_point", 11 + n)];
+        take(&format!("P{n}"), 12 + n, &marks, false);
+        take(&format!("P{n}"), 60 + n, &[("delivered", 60 + n)], false);
+    }
+    let ring = |id: &str, clock: &str| vec![(id.to_owned(), clock.to_owned())];
+    assert_eq!(take("odd", 200, &[("delivered", 200)], true), ring("odd", "unannounced"));
+    assert_eq!(take("laid", 210, &[("at_pickup_point", 210)], false), ring("laid", "uncollected"));
+    // Six of a hundred that nobody carried out are no exception any more.
+    for n in 0..6 {
+        take(&format!("Q{n}"), 300 + n, &[("delivered", 300 + n)], false);
+    }
+    assert_eq!(take("usual", 400, &[("delivered", 400)], true), []);
+}
+
+/// R39: what the newest scan excuses is no silence (`logistics` 6.1).
+#[test]
+fn weather_on_the_newest_scan_puts_the_silence_off_by_two_days() {
+    let mut engine = engine(HABITS);
+    let mut stall_by = |id: &str, minutes: i64, texts: &[(&str, &str)], marks: &[(&str, i64)]| {
+        let known = [("carrier", "zto"), ("status", "in_transit")];
+        let texts: Vec<_> = known.into_iter().chain(texts.iter().copied()).collect();
+        engine.observe(&seen("parcel", id, minutes, marks, &texts), at(minutes));
+        let name = engine.symbols().get("stall_by").expect("a name");
+        let view = engine.case("shop", "parcel", id).expect("the parcel");
+        let by = view.timeline().expected(name).next_back().and_then(|e| e.at).expect("it is expected");
+        by.since(at(0)).as_secs() / 60
+    };
+    let scan = [("last_scan", 0)];
+    let usual = stall_by("a", 0, &[], &scan);
+    assert_eq!(stall_by("b", 0, &[("waits", "force_majeure")], &scan), usual + 2 * DAY);
+    // It was over after ten hours.
+    assert_eq!(stall_by("b", 10 * HOUR, &[("waits", "none")], &[]), usual + 10 * HOUR);
+    assert_eq!(stall_by("c", 0, &[("waits", "customs_hold")], &scan), usual);
+    // The next scan is without an excuse.
+    let next = [("last_scan", 30 * HOUR)];
+    assert_eq!(stall_by("b", 30 * HOUR, &[], &next), stall_by("d", 30 * HOUR, &[], &next));
+}

@@ -47,16 +47,14 @@ mod timers;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::core::calendar::Era;
-use crate::core::clock::{Cycle, Deriver, History, Policy, PolicyConfig, ReloadMode, State, Want};
-use crate::core::model::{Footing, MergeScratch, Observation, Scalar, Sym, Symbols, Timeline};
+use crate::core::clock::{Cycle, Deriver, History, Policy, PolicyConfig, ReloadMode, Want};
+use crate::core::model::{Footing, Merge, MergeScratch, Observation, Scalar, Sym, Symbols, Timeline};
 use crate::core::parcel::learned::Learned;
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 
-use case::Case;
+use case::{Case, Resting};
 use cases::Cases;
 use judge::{Judge, News, Step, case_key, outrank};
 use timers::Timers;
@@ -85,6 +83,10 @@ pub struct Engine {
     uncovered: BTreeSet<(Arc<str>, i16)>,
     deriver: Deriver,
     scratch: MergeScratch,
+    /// Working space: a case that nobody works on, and the bytes of one.
+    at_work: Option<Case>,
+    packing: Vec<u8>,
+    news: Vec<Sym>,
     /// The source and kind of the last observation.
     last_names: Option<(Sym, Sym)>,
     /// The earliest wake-up of a case that was restored and is to find its next one.
@@ -117,6 +119,11 @@ pub enum Command {
     },
 }
 
+/// Whether two observations are of one case.
+pub fn is_same_case(a: &Observation<'_>, b: &Observation<'_>) -> bool {
+    a.id == b.id && a.kind == b.kind && a.source == b.source
+}
+
 /// What a channel answered. Channels come with the alerting room; until then a receipt only keeps time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -127,13 +134,13 @@ pub struct Receipt {
 /// A case, for whoever wants to look at it.
 pub struct CaseView<'e> {
     engine: &'e Engine,
-    case: &'e Case,
+    case: Case,
 }
 
 impl CaseView<'_> {
     /// Its name.
     pub fn key(&self) -> CaseKey {
-        case_key(self.case, &self.engine.symbols)
+        case_key(&self.case, &self.engine.symbols)
     }
 
     /// Its timeline.
@@ -186,6 +193,9 @@ impl Engine {
             uncovered: BTreeSet::new(),
             deriver: Deriver::default(),
             scratch: MergeScratch::default(),
+            at_work: None,
+            packing: Vec::new(),
+            news: Vec::new(),
             last_names: None,
             restored_at: None,
             learned: None,
@@ -219,9 +229,21 @@ impl Engine {
 
     /// Takes in what a source says of a case.
     pub fn observe(&mut self, observation: &Observation<'_>, now: Instant) -> Changes {
+        self.observe_all(std::slice::from_ref(observation), now, |_| ())
+    }
+
+    /// Takes in several things that a source says of one case at once: it is judged when all of them are in. What each of
+    /// them did is told to `merged`. All are of the case of the first ([`is_same_case`]); what follows another's is left out.
+    pub fn observe_all(
+        &mut self,
+        observations: &[Observation<'_>],
+        now: Instant,
+        mut merged: impl FnMut(Merge),
+    ) -> Changes {
         let mut changes = Changes::default();
         let now = self.reach(now, &mut changes);
-        let (source, kind) = match self.admit(observation) {
+        let Some(first) = observations.first() else { return changes };
+        let (source, kind) = match self.admit(first) {
             Ok(names) => names,
             Err(refused) => {
                 changes.refused = Some(refused);
@@ -229,38 +251,50 @@ impl Engine {
             }
         };
         self.learn_before(now, &mut changes);
-        let number = self.find_or_insert(source, kind, &observation.id);
-        let Some(case) = self.cases.get_mut(number) else { return changes };
+        let number = self.find_or_insert(source, kind, &first.id);
+        let Some(mut case) = self.take(number) else { return changes };
         let (first_seen, wake) = (case.timeline.first_seen(), case.wake);
         let known = self.learned.as_ref().map(|learned| learned.before(kind, &case.timeline));
-        changes.merge = case.timeline.merge(observation, now, &mut self.symbols, &mut self.scratch);
+        let (mut scratch, mut news) = (std::mem::take(&mut self.scratch), std::mem::take(&mut self.news));
+        news.clear();
+        let (mut changed_from, mut is_full) = (Instant::MAX, false);
+        for observation in observations.iter().take_while(|seen| is_same_case(seen, first)) {
+            let mut merge = case.timeline.merge(observation, now, &mut self.symbols, &mut scratch);
+            if merge.changed > 0 {
+                news.extend_from_slice(scratch.changed());
+                changed_from = changed_from.min(scratch.changed_from());
+            }
+            if case.timeline.is_full() {
+                is_full = true;
+                merge.dropped += self.make_room(&mut case, now);
+            }
+            changes.merge.add(merge);
+            merged(merge);
+        }
+        self.scratch = scratch;
         let is_older = case.timeline.first_seen() != first_seen;
-        let is_full = case.timeline.is_full();
-        let merge = changes.merge;
-        if merge.changed == 0 && merge.revised == 0 && !is_older {
+        if changes.merge.changed == 0 && changes.merge.revised == 0 && !is_older {
+            (self.at_work, self.news) = (Some(case), news);
             return changes;
         }
         changes.cases.push(CaseNumber(number));
-        if is_full {
-            changes.merge.dropped += self.make_room(number, now);
-        }
-        let said = self.learn_of(number, known.as_ref(), now);
+        let said = self.learn_of(&mut case, known.as_ref(), now);
         // What no clock looks at moves no clock.
-        let watched = self.scratch.changed().iter().any(|name| self.history.is_watched(kind, *name));
+        let watched = news.iter().any(|name| self.history.is_watched(kind, *name));
         if watched || is_older || !said.names.is_empty() {
-            let changed_from = if is_older { Instant::MIN } else { self.scratch.changed_from() };
+            let changed_from = if is_older { Instant::MIN } else { changed_from };
             let changed_from = said.from.map_or(changed_from, |from| from.min(changed_from));
             let until = now - Span::MILLISECOND;
             let is_restored = self.restored_at.is_some_and(|at| at <= wake);
-            let mut scratch = std::mem::take(&mut self.scratch);
-            scratch.also(&said.names);
+            news.extend_from_slice(&said.names);
             let anything = is_older || is_full || is_restored;
-            let news = if anything { News::Any } else { News::Of(scratch.changed()) };
-            let step = Step { news, now, until, changed_from, reason: RetractionReason::LateEntry };
-            self.judge(number, step, &mut changes);
-            self.scratch = scratch;
+            let told = if anything { News::Any } else { News::Of(&news) };
+            let step = Step { news: told, now, until, changed_from, reason: RetractionReason::LateEntry };
+            self.judge(&mut case, step, &mut changes);
             outrank(&mut changes.crossings);
         }
+        self.news = news;
+        self.keep(number, case);
         changes
     }
 
@@ -280,25 +314,23 @@ impl Engine {
                 continue;
             }
             let Some((_, number)) = timer else { break };
+            let Some(mut case) = self.take(number) else { break };
             let first = changes.crossings.len();
             let (mut turns, mut altered) = (0, false);
-            let restored = |case: &Case| self.restored_at.is_some_and(|at| at <= case.wake);
-            let restored = self.cases.get(number).is_some_and(restored);
+            let restored = self.restored_at.is_some_and(|at| at <= case.wake);
             // Instants in order: every wake-up of the case is judged as of its own instant, so that one long step
             // records what many small ones would (L7); only the last is as of now.
-            loop {
-                let wake = self.cases.get(number).map_or(Instant::MAX, |c| c.wake);
-                if wake > now {
-                    break;
-                }
+            while case.wake <= now {
+                let wake = case.wake;
                 let reason = RetractionReason::LateEntry;
-                let said = self.learn_at(number, wake);
+                let said = self.learn_at(&mut case, wake);
                 let news = if restored { News::Any } else { News::Of(&said.names) };
                 let changed_from = said.from.map_or(wake, |from| from.min(wake));
                 let step = Step { news, now: wake, until: wake, changed_from, reason };
-                altered |= self.judge(number, step, &mut changes) || !said.names.is_empty();
+                altered |= self.judge(&mut case, step, &mut changes) || !said.names.is_empty();
                 turns += 1;
             }
+            self.keep(number, case);
             // A case that was restored is woken only to find its next wake-up: its row is in the store.
             if !restored || altered || turns > 1 {
                 changes.cases.push(CaseNumber(number));
@@ -355,13 +387,13 @@ impl Engine {
 
     /// A case by number.
     pub fn view(&self, number: CaseNumber) -> Option<CaseView<'_>> {
-        let case = self.cases.get(number.0)?;
+        let case = self.cases.get(number.0)?.case(&self.symbols);
         Some(CaseView { engine: self, case })
     }
 
     /// Every case in memory, in no meaningful order.
     pub fn views(&self) -> impl Iterator<Item = CaseView<'_>> {
-        self.cases.iter().map(|case| CaseView { engine: self, case })
+        self.cases.iter().map(|case| CaseView { engine: self, case: case.case(&self.symbols) })
     }
 
     /// Lets cases leave memory in which nothing is open and nothing has happened since `before`; the store has their
@@ -370,9 +402,8 @@ impl Engine {
         let mut forgotten = 0;
         for number in 0..self.cases.numbers() {
             let settled = self.cases.get(number).is_some_and(|case| {
-                case.wake == Instant::MAX
-                    && case.timeline.last_change().is_none_or(|t| t < before)
-                    && case.cycles.iter().all(|m| !m.told.is_some_and(State::is_open))
+                let last_change = || case.case(&self.symbols).timeline.last_change();
+                case.wake == Instant::MAX && !case.is_open && last_change().is_none_or(|t| t < before)
             });
             if settled {
                 self.remove(number);
@@ -422,14 +453,32 @@ impl Engine {
     fn find_or_insert(&mut self, source: Sym, kind: Sym, id: &str) -> u32 {
         match self.cases.find_anew(source, kind, id) {
             Some(number) => number,
-            None => self.cases.insert(Case {
-                source,
-                kind,
-                timeline: Timeline::new(id),
-                cycles: SmallVec::new(),
-                wake: Instant::MAX,
-            }),
+            None => {
+                let case = Case::new(source, kind, id).rest(&mut self.packing, &mut self.symbols);
+                self.cases.insert(case)
+            }
         }
+    }
+
+    /// A case to work on; [`Engine::keep`] brings what became of it to rest.
+    fn take(&mut self, number: u32) -> Option<Case> {
+        let resting = self.cases.get(number)?;
+        match self.at_work.take() {
+            Some(mut case) => {
+                resting.load(&mut case, &self.symbols);
+                Some(case)
+            }
+            None => Some(resting.case(&self.symbols)),
+        }
+    }
+
+    fn keep(&mut self, number: u32, case: Case) {
+        let resting = case.rest(&mut self.packing, &mut self.symbols);
+        if let Some(before) = self.cases.get_mut(number) {
+            let Resting { wake, .. } = std::mem::replace(before, resting);
+            self.timers.rearm(wake, case.wake, number);
+        }
+        self.at_work = Some(case);
     }
 
     fn remove(&mut self, number: u32) {
@@ -439,9 +488,7 @@ impl Engine {
     }
 
     /// Judges a case. Answers whether what is remembered of it is another thing now.
-    fn judge(&mut self, number: u32, step: Step<'_>, changes: &mut Changes) -> bool {
-        let Some(case) = self.cases.get_mut(number) else { return false };
-        let before = case.wake;
+    fn judge(&mut self, case: &mut Case, step: Step<'_>, changes: &mut Changes) -> bool {
         let mut judge = Judge {
             key: None,
             history: &self.history,
@@ -452,15 +499,12 @@ impl Engine {
             altered: false,
         };
         judge.judge(case, step);
-        let altered = judge.altered;
-        self.timers.rearm(before, case.wake, number);
-        altered
+        judge.altered
     }
 
     /// Drops the oldest entries of a case that has too many, and forgets the cycles that went with them: what was told of
     /// those stands. Answers how many entries were dropped.
-    fn make_room(&mut self, number: u32, now: Instant) -> u32 {
-        let Some(case) = self.cases.get_mut(number) else { return 0 };
+    fn make_room(&mut self, case: &mut Case, now: Instant) -> u32 {
         let mut trace = |timeline: &Timeline| {
             let mut footing = Footing::default();
             for clock in self.history.clocks_on(case.kind) {
@@ -477,7 +521,6 @@ impl Engine {
         if case.timeline.dropped_until() != known_until {
             let (before, after) = (names(&before), names(&trace(&case.timeline)));
             case.cycles.retain(|m| !before.contains(&(m.clock, m.key)) || after.contains(&(m.clock, m.key)));
-            case.cycles.shrink_to_fit();
         }
         dropped
     }
@@ -503,11 +546,13 @@ impl Engine {
             .find(|c| c.clock == clock_name && start.is_none_or(|start| c.start == start))
             .map(|c| c.key)
             .ok_or_else(no_such)?;
-        let case = self.cases.get_mut(number).ok_or(Refused::NoSuchCase)?;
+        let mut case = self.take(number).ok_or(Refused::NoSuchCase)?;
         case.timeline.excuse(clock_name, wanted, now);
         changes.cases.push(CaseNumber(number));
         let (until, reason) = (now - Span::MILLISECOND, RetractionReason::LateEntry);
-        self.judge(number, Step { news: News::Any, now, until, changed_from: Instant::MIN, reason }, changes);
+        let step = Step { news: News::Any, now, until, changed_from: Instant::MIN, reason };
+        self.judge(&mut case, step, changes);
+        self.keep(number, case);
         outrank(&mut changes.crossings);
         Ok(())
     }

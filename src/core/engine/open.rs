@@ -3,9 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::clock::State;
 use crate::core::engine::Engine;
-use crate::core::engine::case::Case;
+use crate::core::engine::case::Resting;
 use crate::core::model::{Content, Scalar, Sym};
 use crate::core::time::Instant;
 
@@ -67,7 +66,7 @@ impl Engine {
         };
         let names = self.names();
         let cases = (from..until).filter_map(|number| self.cases.get(number));
-        let open = cases.filter(|case| case.source == source && is_open(case));
+        let open = cases.filter(|case| case.source == source && case.is_open);
         OpenCases { found: open.map(|case| self.open_case(case, &names)).collect(), next, end }
     }
 
@@ -81,7 +80,7 @@ impl Engine {
         let names = self.names();
         let numbers = self.timers.until(until).take(most);
         let cases = numbers.filter_map(|number| self.cases.get(number));
-        let open = cases.filter(|case| sources.contains(&case.source) && is_open(case));
+        let open = cases.filter(|case| sources.contains(&case.source) && case.is_open);
         open.map(|case| self.open_case(case, &names)).collect()
     }
 
@@ -96,7 +95,8 @@ impl Engine {
         }
     }
 
-    fn open_case(&self, case: &Case, names: &Names) -> OpenCase {
+    fn open_case(&self, case: &Resting, names: &Names) -> OpenCase {
+        let case = case.case(&self.symbols);
         let timeline = &case.timeline;
         let newest = |name: Option<Sym>| {
             let entry = timeline.entries().rfind(|e| Some(e.name) == name && e.at <= self.now)?;
@@ -124,10 +124,6 @@ impl Engine {
             is_picked_up: timeline.entries().any(|e| Some(e.name) == names.picked_up),
         }
     }
-}
-
-fn is_open(case: &Case) -> bool {
-    case.cycles.iter().any(|m| m.told.is_some_and(State::is_open))
 }
 
 #[cfg(test)]

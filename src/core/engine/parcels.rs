@@ -292,12 +292,28 @@ const TABLE: &[Row] = &[
     ),
     ("r17_not_collected", "parcel", &[(0, "at_pickup_point claimed_delivered=true")], &[], ""),
     (
+        "r17_not_collected",
+        "parcel",
+        &[(0, "at_pickup_point claimed_delivered=true reports_collection=no")],
+        &[],
+        "",
+    ),
+    (
+        "r17_not_collected",
+        "parcel",
+        &[(0, "at_pickup_point claimed_delivered=true reports_collection=yes")],
+        &[("30h before", 18), ("due", 48), ("24h after", 72)],
+        "delivered",
+    ),
+    (
         "r18_no_delivery_scan",
         "parcel",
-        &[(5, "no_delivery_scan=true")],
+        &[(5, "no_delivery_scan=true reports_delivery=yes")],
         &[("due", 5)],
         "no_delivery_scan=false",
     ),
+    ("r18_no_delivery_scan", "parcel", &[(5, "no_delivery_scan=true reports_delivery=no")], &[], ""),
+    ("r18_no_delivery_scan", "parcel", &[(5, "no_delivery_scan=true")], &[], ""),
     ("r19_elsewhere", "parcel", &[(5, "signed_elsewhere=true")], &[("due", 5)], "signed_elsewhere=false"),
     ("r19_early", "parcel", &[(5, "signed_early=true")], &[("due", 5)], "signed_early=false"),
     (
@@ -541,4 +557,30 @@ fn terms_for_double_eleven() {
             story.rings("r02_pick_up").into_iter().filter(|(ring, _)| *ring == "due").collect();
         assert_eq!(rung, [("due", due)], "shipped at {hour}");
     }
+}
+
+/// Nobody is rung between two halves of what is told at once.
+#[test]
+fn what_is_told_at_once_is_judged_at_once() {
+    let told = [
+        observation("parcel", 40, "shipped@0 direction=out"),
+        observation("parcel", 40, "picked_up@10 moved_on@12"),
+    ];
+    let (mut at_once, mut apart) = (Story::new(&policy()), Story::new(&policy()));
+    let mut merged = Vec::new();
+    let changes = at_once.engine.observe_all(&told, at(40), |merge| merged.push(merge.changed));
+    at_once.take(&changes);
+    for seen in &told {
+        let changes = apart.engine.observe(seen, at(40));
+        apart.take(&changes);
+    }
+    assert_eq!(merged, [2, 2]);
+    assert_eq!(at_once.rings("r02_pick_up"), []);
+    assert_eq!(apart.rings("r02_pick_up"), [("due", 24)]);
+    let cycles = |story: &Story| {
+        let view = story.engine.case("k", "parcel", "P1").expect("the parcel");
+        let name = |clock| story.engine.symbols().name(clock).to_string();
+        view.cycles(at(40)).iter().map(|c| (name(c.clock), c.key, c.state)).collect::<Vec<_>>()
+    };
+    assert_eq!(cycles(&at_once), cycles(&apart));
 }

@@ -81,7 +81,7 @@ impl Engine {
         let mut difference = ReloadDifference::default();
         let mut deriver = Deriver::default();
         for case in self.cases.iter() {
-            self.compare(case, &trial, now, &mut deriver, &mut difference);
+            self.compare(&case.case(&self.symbols), &trial, now, &mut deriver, &mut difference);
         }
         difference
             .largest
@@ -156,22 +156,24 @@ impl Engine {
         }
         let policy = self.compile(policy, now)?;
         self.history.push(Epoch { from: now, mode, since, policy });
-        let first_seen = self.cases.iter().map(|c| c.timeline.oldest());
+        let first_seen = self.cases.iter().map(|c| c.case(&self.symbols).timeline.oldest());
         self.history.prune(first_seen.min().unwrap_or(now).min(now - LATEST_NEWS));
         let until = now - Span::MILLISECOND;
         // R1: what has ended stays as it was, unless it is to be judged again.
         let changed_from = if mode == ReloadMode::Rejudge { Instant::MIN } else { now };
         let step = Step { news: News::Any, now, until, changed_from, reason: RetractionReason::Reload };
         for number in 0..self.cases.numbers() {
+            let Some(mut case) = self.take(number) else { continue };
             let first = changes.crossings.len();
             let told = changes.cycles.len() + changes.retractions.len() + first;
-            let wake = self.cases.get(number).map(|c| c.wake);
-            self.judge(number, step, changes);
+            let wake = case.wake;
+            self.judge(&mut case, step, changes);
             outrank(&mut changes.crossings[first..]);
             let after = changes.cycles.len() + changes.retractions.len() + changes.crossings.len();
-            if after > told || self.cases.get(number).map(|c| c.wake) != wake {
+            if after > told || case.wake != wake {
                 changes.cases.push(CaseNumber(number));
             }
+            self.keep(number, case);
         }
         if let Some(learned) = &mut self.learned {
             // The clocks may look at other things of it now.
@@ -193,12 +195,12 @@ impl Engine {
         let step =
             Step { news: News::Any, now, until, changed_from: Instant::MIN, reason: RetractionReason::Clock };
         for number in 0..self.cases.numbers() {
+            let Some(mut case) = self.take(number) else { continue };
             let first = changes.crossings.len();
-            self.judge(number, step, &mut changes);
+            self.judge(&mut case, step, &mut changes);
+            self.keep(number, case);
             outrank(&mut changes.crossings[first..]);
-            if self.cases.get(number).is_some() {
-                changes.cases.push(CaseNumber(number));
-            }
+            changes.cases.push(CaseNumber(number));
         }
         changes
     }

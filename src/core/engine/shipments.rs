@@ -88,6 +88,7 @@ impl Engine {
             let shipped = self.symbols.get(way.shipped);
             let over: Vec<Sym> = way.over.iter().filter_map(|name| self.symbols.get(name)).collect();
             for case in (from..end).filter_map(|number| self.cases.get(number)) {
+                let case = case.case(&self.symbols);
                 let timeline = &case.timeline;
                 let Some((waybill, since)) = newest(timeline, waybill) else { continue };
                 let Some((carrier, _)) = newest(timeline, carrier) else { continue };

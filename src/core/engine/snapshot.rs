@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::core::calendar::Era;
 use crate::core::clock::{Epoch, History, Policy, PolicyConfig, ReloadMode, State};
-use crate::core::engine::case::{Case, DueSecond, Fired, Memory, Status};
+use crate::core::engine::case::{Case, DueSecond, Fired, Memory, STATUSES, Status};
 use crate::core::engine::changes::{CaseNumber, Refused};
 use crate::core::engine::timers::Timers;
 use crate::core::engine::{Engine, Symbols};
@@ -76,7 +76,6 @@ const STATES: [State; 9] = [
 ];
 /// Stands for the state of a cycle that never was.
 const GONE: u8 = u8::MAX;
-const STATUSES: [Status; 3] = [Status::Done, Status::ArmedAgain, Status::Held];
 
 fn unreadable(why: impl std::fmt::Display) -> Refused {
     Refused::Unreadable(why.to_string())
@@ -151,7 +150,7 @@ impl Engine {
     /// The row of a case, to be kept in the commit of the step that named it in
     /// [`super::Changes::cases`]. `None` when the case is no longer in memory.
     pub fn row(&self, number: CaseNumber) -> Option<CaseRow> {
-        self.cases.get(number.0).map(|case| self.row_of(case))
+        self.cases.get(number.0).map(|case| self.row_of(&case.case(&self.symbols)))
     }
 
     fn row_of(&self, case: &Case) -> CaseRow {
@@ -189,15 +188,13 @@ impl Engine {
     /// The row is not readable under this policy and version.
     pub fn restore(&mut self, row: &CaseRow) -> Result<CaseNumber, Refused> {
         check_version(row.version)?;
-        let case = self.case_of(row)?;
+        let mut case = self.case_of(row)?;
         if let Some(known) = self.find(case.source, case.kind, &row.id) {
             self.remove(known);
         }
-        let number = self.cases.insert(case);
         // The next wake-up is derived like everything else, as of the last instant the engine knew.
-        if let Some(case) = self.cases.get_mut(number) {
-            case.wake = self.now;
-        }
+        case.wake = self.now;
+        let number = self.cases.insert(case.rest(&mut self.packing, &mut self.symbols));
         self.restored_at = Some(self.restored_at.map_or(self.now, |at| at.min(self.now)));
         self.timers.rearm(Instant::MAX, self.now, number);
         Ok(CaseNumber(number))
@@ -206,13 +203,13 @@ impl Engine {
     fn case_of(&mut self, row: &CaseRow) -> Result<Case, Refused> {
         let mut name = |text: &str| self.symbols.intern(text).ok_or(Refused::TooManyNames);
         let (source, kind) = (name(&row.source)?, name(&row.kind)?);
-        let mut cycles = SmallVec::with_capacity(row.cycles.len());
+        let mut cycles = Vec::with_capacity(row.cycles.len());
         for saved in &row.cycles {
             let told = match saved.told {
                 GONE => None,
                 n => Some(*STATES.get(usize::from(n)).ok_or_else(|| unreadable("an unknown state"))?),
             };
-            let mut fired = Vec::with_capacity(saved.fired.len());
+            let mut fired = SmallVec::with_capacity(saved.fired.len());
             for (ring, arm, status, due) in &saved.fired {
                 let status = STATUSES.get(usize::from(*status));
                 let status = *status.ok_or_else(|| unreadable("an unknown status of a ring"))?;
@@ -224,7 +221,7 @@ impl Engine {
                 told,
                 overdue: saved.overdue,
                 retracted: saved.retracted,
-                fired: fired.into_boxed_slice(),
+                fired,
             });
         }
         let timeline = row.timeline(&mut self.symbols)?;
@@ -233,7 +230,8 @@ impl Engine {
 
     /// The whole desk.
     pub fn save(&self) -> Snapshot {
-        let mut cases: Vec<CaseRow> = self.cases.iter().map(|c| self.row_of(c)).collect();
+        let mut cases: Vec<CaseRow> =
+            self.cases.iter().map(|c| self.row_of(&c.case(&self.symbols))).collect();
         cases.sort_by(|a, b| (&a.source, &a.kind, &a.id).cmp(&(&b.source, &b.kind, &b.id)));
         Snapshot { cases, ..self.outline() }
     }
@@ -319,6 +317,9 @@ impl Engine {
             uncovered: snapshot.uncovered.iter().map(|(c, y)| (Arc::from(c.as_str()), *y)).collect(),
             deriver: super::Deriver::default(),
             scratch: super::MergeScratch::default(),
+            at_work: None,
+            packing: Vec::new(),
+            news: Vec::new(),
             last_names: None,
             restored_at: None,
             learned: None,

@@ -1,5 +1,6 @@
 //! The nouns: plain data that every other part of the core speaks in.
 
+pub(in crate::core) mod bytes;
 mod channel;
 mod few;
 mod incident;
@@ -9,6 +10,7 @@ mod observation;
 mod record;
 mod symbols;
 mod timeline;
+mod words;
 
 pub use channel::{
     ChannelCard, ChannelClass, DuplicateKey, LinkRule, Outcome, OutcomeClass, Rate, ReceiptPath, ReplyPath,

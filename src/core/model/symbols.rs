@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
+use super::words::Words;
+
 /// The number of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sym(u16);
@@ -20,6 +22,11 @@ impl Sym {
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
+
+    /// The name at a place that [`Sym::index`] gave.
+    pub(in crate::core) fn at(index: u16) -> Sym {
+        Sym(index)
+    }
 }
 
 /// The table of names.
@@ -27,6 +34,7 @@ impl Sym {
 pub struct Symbols {
     names: Vec<Name>,
     index: HashTable<u16>,
+    words: Words,
 }
 
 #[derive(Debug)]
@@ -126,6 +134,16 @@ impl Symbols {
     /// Whether the mark is a deadline that the platform set: its name ends in `_by`.
     pub fn is_deadline(&self, sym: Sym) -> bool {
         self.names[sym.index()].deadline
+    }
+
+    /// The number of what the attribute `name` says, where it is one of the texts that many cases say.
+    pub(super) fn word(&mut self, name: Sym, text: &str) -> Option<u32> {
+        self.words.number(name, text)
+    }
+
+    /// The text behind a number of [`Symbols::word`].
+    pub(super) fn word_text(&self, word: u32) -> &str {
+        self.words.text(word)
     }
 
     /// How many names there are.

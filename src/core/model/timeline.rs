@@ -1,18 +1,22 @@
 //! The timeline of a case: the merge of everything that was observed of it (`sla_semantics` §4).
 //!
-//! A desk holds a million of these, so an entry is 32 bytes and a case two allocations: its entries, sorted by
-//! instant, and its texts (id, references, text values) in one block. There is room for so many entries in a case;
-//! `room.rs` says what goes when it is full.
+//! Its entries are sorted by instant, its texts (id, references, text values) lie in one block. A desk holds a million
+//! of these and works on one at a time: `rest.rs` is how the others are kept. There is room for so many entries in a
+//! case; `room.rs` says what goes when it is full.
 
+mod index;
 mod own;
+mod rest;
 mod room;
-
-use std::collections::BTreeMap;
+mod texts;
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::model::{Mark, Observation, Sym, Symbols, Value};
 use crate::core::time::{Instant, Span};
+
+use index::Index;
+use texts::Texts;
 
 pub use own::Expected;
 pub use room::{Footing, Stretch};
@@ -20,9 +24,10 @@ pub use room::{Footing, Stretch};
 /// What one case did so far, as far as we know.
 #[derive(Clone, Debug)]
 pub struct Timeline {
-    texts: Box<[u8]>,
-    entries: Box<[Entry]>,
+    texts: Texts,
+    entries: Vec<Entry>,
     first_seen: Instant,
+    index: Index,
 }
 
 /// One entry of a timeline.
@@ -31,9 +36,9 @@ pub struct Entry {
     /// A mark: its instant. An attribute or deadline: since when it holds.
     pub at: Instant,
     revision: i64,
-    /// By tag: nothing, a deadline's instant, a number, or the place of a text.
+    /// By tag: nothing, a deadline's instant, a number, or that of a text.
     value: u64,
-    /// The place of the reference text, 0 for none.
+    /// The number of the reference text, 0 for none.
     reference: u32,
     /// The name of the mark or attribute.
     pub name: Sym,
@@ -150,7 +155,7 @@ impl Merge {
 #[derive(Debug, Default)]
 pub struct MergeScratch {
     entries: Vec<Entry>,
-    texts: Vec<u8>,
+    texts: Texts,
     /// A text was replaced, so that the old one lies unused.
     replaced: bool,
     /// The names of the entries that the last merge changed.
@@ -170,11 +175,6 @@ impl MergeScratch {
         self.changed_from
     }
 
-    /// Notes that entries of these names were changed beside it.
-    pub fn also(&mut self, names: &[Sym]) {
-        self.changed.extend_from_slice(names);
-    }
-
     /// Notes that an entry is another one from `at` on. Deadlines hold from the start of the case once they are known.
     fn note(&mut self, name: Sym, tag: Tag, at: Instant) {
         self.changed.push(name);
@@ -184,28 +184,9 @@ impl MergeScratch {
 
     /// Drops texts that nothing points to any more.
     fn compact(&mut self) {
-        self.texts = repack(&mut self.entries, &self.texts);
+        self.texts = self.texts.packed(&mut self.entries);
         self.replaced = false;
     }
-}
-
-/// The texts that the entries point to, and no others.
-fn repack(entries: &mut [Entry], old: &[u8]) -> Vec<u8> {
-    let mut texts = Vec::with_capacity(old.len());
-    put_text(&mut texts, text_at(old, 0));
-    // Texts that are shared stay so.
-    let mut moved = BTreeMap::new();
-    let mut put =
-        |place: u32| *moved.entry(place).or_insert_with(|| put_text(&mut texts, text_at(old, place)));
-    for entry in entries {
-        if entry.reference != 0 {
-            entry.reference = put(entry.reference);
-        }
-        if entry.tag == Tag::Text {
-            entry.value = u64::from(put(entry.value as u32));
-        }
-    }
-    texts
 }
 
 /// The key of an entry (T1–T3): which known entry a new one is the same as.
@@ -242,20 +223,18 @@ impl Timeline {
 
     /// An empty timeline of the case `id`.
     pub fn new(id: &str) -> Timeline {
-        let mut texts = Vec::with_capacity(id.len() + 2);
-        // Ids are bounded by the engine's door; the length always fits.
-        put_text(&mut texts, id);
-        Timeline { texts: texts.into_boxed_slice(), entries: Box::default(), first_seen: Instant::MAX }
+        let (entries, index) = (Vec::new(), Index::default());
+        Timeline { texts: Texts::of(id), entries, first_seen: Instant::MAX, index }
     }
 
     /// The platform's id of the case.
     pub fn id(&self) -> &str {
-        text_at(&self.texts, 0)
+        self.texts.get(0)
     }
 
     /// Whether this is the case `id`.
     pub fn is_of(&self, id: &str) -> bool {
-        bytes_at(&self.texts, 0) == id.as_bytes()
+        self.id() == id
     }
 
     /// The earliest `as_of` of all its observations. What that first snapshot said is taken to have held since the
@@ -285,7 +264,7 @@ impl Timeline {
             Tag::Bool => Content::Attribute(Scalar::Bool(entry.value != 0)),
             Tag::Int => Content::Attribute(Scalar::Int(entry.value as i64)),
             Tag::Real => Content::Attribute(Scalar::Real(f64::from_bits(entry.value))),
-            Tag::Text => Content::Attribute(Scalar::Text(text_at(&self.texts, entry.value as u32))),
+            Tag::Text => Content::Attribute(Scalar::Text(self.texts.get(entry.value as u32))),
         }
     }
 
@@ -300,30 +279,61 @@ impl Timeline {
         if self.entries.iter().any(is_same) {
             return;
         }
-        let mut entries = std::mem::take(&mut self.entries).into_vec();
-        let place = entries.partition_point(|e| e.at <= at);
+        let place = self.entries.partition_point(|e| e.at <= at);
         let (revision, reference, tag) = (0, 0, Tag::Excuse);
         let entry = Entry { at, revision, value: cycle, reference, name: clock, tag, removed: false };
-        entries.insert(place, entry);
-        self.entries = entries.into_boxed_slice();
+        self.entries.insert(place, entry);
+        self.index.renew(&self.entries);
     }
 
     /// The platform's id of the message or scan, if the entry has one.
     pub fn reference(&self, entry: &Entry) -> Option<&str> {
-        (entry.reference != 0).then(|| text_at(&self.texts, entry.reference))
+        (entry.reference != 0).then(|| self.texts.get(entry.reference))
     }
 
     /// The value of the attribute at `t` (T6): that of the newest snapshot not after `t`, or, before any, what the
     /// first snapshot of the case said, once `now` has reached it (T7).
     pub fn value_at(&self, name: Sym, t: Instant, now: Instant) -> Option<Scalar<'_>> {
+        /// In a case that has been told something so much more often since, it is looked for near `t`.
+        const NEAR: usize = 16;
+        let mut first = None;
+        for (steps, place) in self.index.backwards(name).enumerate() {
+            let entry = &self.entries[place];
+            if entry.at <= t {
+                return self.attribute(entry);
+            }
+            if steps == NEAR {
+                return self.value_near(name, t, now);
+            }
+            if entry.at == self.first_seen && entry.at <= now {
+                first = Some(entry);
+            }
+        }
+        self.attribute(first?)
+    }
+
+    fn value_near(&self, name: Sym, t: Instant, now: Instant) -> Option<Scalar<'_>> {
         let is_it = |e: &&Entry| e.name == name && !e.removed && e.tag <= Tag::Mark;
         let first = || self.entries.iter().filter(is_it).find(|e| e.at == self.first_seen && e.at <= now);
         let until = self.entries.partition_point(|e| e.at <= t);
-        let found = self.entries[..until].iter().rfind(is_it).or_else(first)?;
-        match self.content(found) {
+        self.attribute(self.entries[..until].iter().rfind(is_it).or_else(first)?)
+    }
+
+    fn attribute(&self, entry: &Entry) -> Option<Scalar<'_>> {
+        match self.content(entry) {
             Content::Attribute(value) => Some(value),
             Content::Mark | Content::Deadline(_) => None,
         }
+    }
+
+    /// Whether any entry has this name.
+    pub(in crate::core) fn has(&self, name: Sym) -> bool {
+        self.index.backwards(name).next().is_some()
+    }
+
+    /// All values that the attribute has had, the newest first.
+    pub(in crate::core) fn values(&self, name: Sym) -> impl Iterator<Item = Scalar<'_>> {
+        self.index.backwards(name).filter_map(|place| self.attribute(&self.entries[place]))
     }
 
     /// The first instant after `now` at which an entry with a name that `counts` begins to count (T7).
@@ -377,7 +387,7 @@ impl Timeline {
                 Tag::Bool => SavedValue::Bool(entry.value != 0),
                 Tag::Int => SavedValue::Int(entry.value as i64),
                 Tag::Real => SavedValue::Real(f64::from_bits(entry.value)),
-                Tag::Text => SavedValue::Text(text_at(&self.texts, entry.value as u32).to_owned()),
+                Tag::Text => SavedValue::Text(self.texts.get(entry.value as u32).to_owned()),
                 Tag::Excuse => SavedValue::Excuse(entry.value),
                 Tag::Dropped => SavedValue::Dropped(entry.value),
             },
@@ -393,8 +403,7 @@ impl Timeline {
         saved: &[SavedEntry],
         symbols: &mut Symbols,
     ) -> Option<Timeline> {
-        let mut texts = Vec::new();
-        put_text(&mut texts, id);
+        let mut texts = Texts::of(id);
         let mut entries = Vec::with_capacity(saved.len());
         let fits = |text: &str| (text.len() <= Timeline::LONGEST_TEXT).then_some(());
         for entry in saved.iter().take(Timeline::MOST_ENTRIES + Timeline::MOST_AT_ONCE) {
@@ -416,8 +425,7 @@ impl Timeline {
                 }
             };
             fits(&entry.reference)?;
-            let reference =
-                if entry.reference.is_empty() { 0 } else { put_text(&mut texts, &entry.reference) };
+            let reference = if entry.reference.is_empty() { 0 } else { texts.push(&entry.reference) };
             entries.push(Entry {
                 at: Instant::from_millis(entry.at),
                 revision: entry.revision,
@@ -428,12 +436,9 @@ impl Timeline {
                 removed: entry.removed,
             });
         }
-        Some(Timeline { texts: texts.into_boxed_slice(), entries: entries.into_boxed_slice(), first_seen })
-    }
-
-    /// Bytes of heap this timeline holds beyond its texts.
-    pub fn heap_beyond_texts(&self) -> usize {
-        std::mem::size_of_val(&*self.entries)
+        let mut index = Index::default();
+        index.renew(&entries);
+        Some(Timeline { texts, entries, first_seen, index })
     }
 
     /// Merges an observation made at `now`. Order, repetition and splitting of observations do not matter (T9).
@@ -453,8 +458,7 @@ impl Timeline {
         }
         scratch.entries.clear();
         scratch.entries.extend_from_slice(&self.entries);
-        scratch.texts.clear();
-        scratch.texts.extend_from_slice(&self.texts);
+        scratch.texts.clone_from(&self.texts);
         let is_known_time =
             self.dropped_until() < observation.as_of && observation.as_of <= now + Timeline::AHEAD;
         if observation.as_of < self.first_seen && is_known_time {
@@ -471,16 +475,13 @@ impl Timeline {
             scratch.changed_from = Instant::MIN;
         }
         if merge.changed > 0 || merge.revised > 0 {
-            let is_packed = scratch.replaced;
-            if is_packed {
+            if scratch.replaced {
                 scratch.compact();
             }
             scratch.entries.sort_by_key(|e| (e.at, e.tag == Tag::Mark));
-            self.entries = scratch.entries.as_slice().into();
-            // Texts are only ever appended, or packed anew: as long as before, they are what they were.
-            if scratch.texts.len() != self.texts.len() || is_packed {
-                self.texts = scratch.texts.as_slice().into();
-            }
+            std::mem::swap(&mut self.entries, &mut scratch.entries);
+            std::mem::swap(&mut self.texts, &mut scratch.texts);
+            self.index.renew(&self.entries);
         }
         merge
     }
@@ -543,7 +544,7 @@ fn merge_attribute(
         merge.future += 1;
         return;
     }
-    let before = scratch.texts.len();
+    let before = scratch.texts.count();
     let (tag, bits) = match value {
         Value::Bool(yes) => (Tag::Bool, u64::from(*yes)),
         Value::Int(number) => (Tag::Int, *number as u64),
@@ -553,11 +554,11 @@ fn merge_attribute(
             (Tag::Text, u64::from(place))
         }
     };
-    let after = scratch.texts.len();
+    let after = scratch.texts.count();
     let key = Key { name, tag, reference: None, at: Some(observation.as_of) };
     let changed = merge.changed;
     put(key, observation.as_of, bits, false, observation.revision, scratch, merge);
-    if merge.changed == changed && scratch.texts.len() == after {
+    if merge.changed == changed && scratch.texts.count() == after {
         // Nothing points to a text that was put in advance.
         scratch.texts.truncate(before);
     }
@@ -580,7 +581,7 @@ fn put(
             && (e.tag == key.tag || (is_attribute && e.tag < Tag::Deadline))
             && key.at.is_none_or(|at| e.at == at)
             && match key.reference {
-                Some(reference) => e.reference != 0 && bytes_at(texts, e.reference) == reference.as_bytes(),
+                Some(reference) => e.reference != 0 && texts.get(e.reference) == reference,
                 // An entry from before its mark was declared single may have a reference.
                 None => e.reference == 0 || key.is_single(),
             }
@@ -594,7 +595,7 @@ fn put(
             merge.refused += 1;
             return;
         }
-        let reference = key.reference.map_or(0, |text| put_text(texts, text));
+        let reference = key.reference.map_or(0, |text| texts.push(text));
         entries.push(Entry { at, revision, value, reference, name: key.name, tag: key.tag, removed });
         merge.changed += 1;
         scratch.note(key.name, key.tag, at);
@@ -602,7 +603,7 @@ fn put(
     };
     let same_value = known.tag == key.tag
         && match key.tag {
-            Tag::Text => bytes_at(texts, known.value as u32) == bytes_at(texts, value as u32),
+            Tag::Text => texts.get(known.value as u32) == texts.get(value as u32),
             _ => known.value == value,
         };
     if same_value && known.at == at && known.removed == removed {
@@ -625,7 +626,7 @@ fn put(
                 _ => (tag, value),
             };
             let by_value = if key.tag == Tag::Text && known.tag == Tag::Text {
-                bytes_at(texts, value as u32).cmp(bytes_at(texts, known.value as u32))
+                texts.get(value as u32).cmp(texts.get(known.value as u32))
             } else {
                 rank(key.tag, value).cmp(&rank(known.tag, known.value))
             };
@@ -642,33 +643,11 @@ fn put(
     scratch.note(key.name, key.tag, earlier);
 }
 
-/// Appends a text with its length before it and answers its place. Place 0 is the id of the case, so a place is
-/// never 0 for another text.
-fn put_text(texts: &mut Vec<u8>, text: &str) -> u32 {
-    let place = texts.len() as u32;
-    texts.extend_from_slice(&(text.len() as u16).to_le_bytes());
-    texts.extend_from_slice(text.as_bytes());
-    place
-}
-
-/// The place of a text value: an attribute is told anew by every snapshot, and mostly says what it said before.
-fn share_text(texts: &mut Vec<u8>, entries: &[Entry], name: Sym, text: &str) -> u32 {
-    let says_it = |e: &&Entry| {
-        e.name == name && e.tag == Tag::Text && bytes_at(texts, e.value as u32) == text.as_bytes()
-    };
+/// The number of a text value: an attribute is told anew by every snapshot, and mostly says what it said before.
+fn share_text(texts: &mut Texts, entries: &[Entry], name: Sym, text: &str) -> u32 {
+    let says_it = |e: &&Entry| e.name == name && e.tag == Tag::Text && texts.get(e.value as u32) == text;
     match entries.iter().rfind(says_it) {
         Some(entry) => entry.value as u32,
-        None => put_text(texts, text),
+        None => texts.push(text),
     }
-}
-
-fn text_at(texts: &[u8], place: u32) -> &str {
-    // Only whole texts are ever put in.
-    std::str::from_utf8(bytes_at(texts, place)).unwrap_or_default()
-}
-
-fn bytes_at(texts: &[u8], place: u32) -> &[u8] {
-    let place = place as usize;
-    let len = usize::from(u16::from_le_bytes([texts[place], texts[place + 1]]));
-    &texts[place + 2..place + 2 + len]
 }

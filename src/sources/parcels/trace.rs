@@ -245,13 +245,18 @@ impl Trace {
         let mut words = Vec::new();
         let Some(newest) = parcel.newest else { return words };
         let way = &parcel.way;
+        let to = self.province_of(whose.order());
+        // What goes back has another end.
+        let is_out = whose.links.is_empty() || whose.links.iter().any(|link| !link.returning);
+        let moves = matches!(parcel.milestone, Milestone::PickedUp | Milestone::InTransit);
+        let strayed = to.as_deref().filter(|_| is_out && moves).and_then(|to| way.strayed(to));
         for (name, at) in [
             ("moved_after_delivery", parcel.odd_at(Oddity::Reopened)),
             ("revived", parcel.odd_at(Oddity::Revived)),
             ("signed_again", parcel.odd_at(Oddity::Resigned)),
             ("no_delivery_scan", way.unannounced),
             ("signed_early", way.early),
-            ("detour", way.detour),
+            ("detour", way.detour.or(strayed)),
             ("tz_suspect", (parcel.counts.other_zone > 0).then_some(newest)),
             ("old_trace", self.begins_before(whose.shipped).then_some(whose.since)),
             ("refunded", whose.links.iter().filter(|l| !l.returning).find_map(|link| link.refunded)),
@@ -264,7 +269,6 @@ impl Trace {
         if parcel.attempts > 0 {
             words.push(Word::new("attempts", Value::Int(parcel.attempts.into()), newest));
         }
-        let to = self.province_of(whose.order());
         let signed_in = way.delivered_in.as_deref().and_then(province);
         if let (Some(is), Some(to), Milestone::Delivered, Some(at)) =
             (signed_in, to, parcel.milestone, parcel.since)

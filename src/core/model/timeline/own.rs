@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Entry, Tag, Timeline, put_text, repack, text_at};
+use super::{Entry, Tag, Timeline};
 use crate::core::model::Sym;
 use crate::core::time::Instant;
 
@@ -22,7 +22,8 @@ pub struct Expected {
 impl Timeline {
     /// What is said of the deadline `name`, in the order of the instants since when.
     pub fn expected(&self, name: Sym) -> impl DoubleEndedIterator<Item = Expected> + '_ {
-        let named = self.entries().filter(move |e| e.name == name && e.tag == Tag::Deadline);
+        let entries = if self.has(name) { &self.entries[..] } else { &[] };
+        let named = entries.iter().filter(move |e| e.name == name && e.tag == Tag::Deadline && !e.removed);
         named.map(|e| Expected { since: e.at, at: instant(e) })
     }
 
@@ -50,14 +51,16 @@ impl Timeline {
         for entry in after {
             insert(&mut entries, entry);
         }
-        self.entries = entries.into_boxed_slice();
+        self.entries = entries;
+        self.index.renew(&self.entries);
         true
     }
 
     /// The text that [`Timeline::explain`] set last, and since when.
     pub fn explained(&self, name: Sym) -> Option<(Instant, &str)> {
-        let found = self.entries().rfind(|e| e.name == name && e.tag == Tag::Text)?;
-        Some((found.at, text_at(&self.texts, found.value as u32)))
+        let mut named = self.index.backwards(name).map(|place| &self.entries[place]);
+        let found = named.find(|e| e.tag == Tag::Text)?;
+        Some((found.at, self.texts.get(found.value as u32)))
     }
 
     /// Says in the attribute `name`, since `since`, what is to be said; what it said before is forgotten. Answers whether
@@ -69,20 +72,21 @@ impl Timeline {
         let said = known.next().map(|e| (e.at, e.tag == Tag::Text, e.value as u32));
         let is_said = match (said, text) {
             (None, None) => true,
-            (Some((at, true, place)), Some(text)) => at == since && text_at(&self.texts, place) == text,
+            (Some((at, true, place)), Some(text)) => at == since && self.texts.get(place) == text,
             _ => false,
         };
         if is_said && known.next().is_none() {
             return false;
         }
         let mut entries: Vec<Entry> = self.entries.iter().filter(|e| !is_it(e)).copied().collect();
-        let mut texts = repack(&mut entries, &self.texts);
+        let mut texts = self.texts.packed(&mut entries);
         if let Some(text) = text {
-            let place = put_text(&mut texts, text);
+            let place = texts.push(text);
             insert(&mut entries, entry(since, name, Tag::Text, u64::from(place)));
         }
-        self.texts = texts.into_boxed_slice();
-        self.entries = entries.into_boxed_slice();
+        self.texts = texts;
+        self.entries = entries;
+        self.index.renew(&self.entries);
         true
     }
 }

@@ -16,7 +16,7 @@
 //! that happen once and what persons did always stay: there is an end to both. What is sent again after 1 or 2 is taken
 //! in again and goes with the next quarter, so that work stays in proportion to what is sent.
 
-use super::{Entry, Tag, Timeline, bytes_at, repack};
+use super::{Entry, Tag, Timeline};
 use crate::core::model::{Sym, Symbols};
 use crate::core::time::Instant;
 
@@ -117,8 +117,9 @@ impl Timeline {
         };
         let kept = self.entries.iter().zip(gone).filter(|(e, gone)| !**gone && e.tag != Tag::Dropped);
         let mut entries: Vec<Entry> = std::iter::once(note).chain(kept.map(|(e, _)| *e)).collect();
-        self.texts = repack(&mut entries, &self.texts).into_boxed_slice();
-        self.entries = entries.into_boxed_slice();
+        self.texts = self.texts.packed(&mut entries);
+        self.entries = entries;
+        self.index.renew(&self.entries);
         count
     }
 }
@@ -175,13 +176,13 @@ impl<'a> Room<'a> {
         a.name == b.name
             && (a.tag == Tag::Deadline) == (b.tag == Tag::Deadline)
             && (a.reference == 0) == (b.reference == 0)
-            && (a.reference == 0 || bytes_at(texts, a.reference) == bytes_at(texts, b.reference))
+            && (a.reference == 0 || texts.get(a.reference) == texts.get(b.reference))
     }
 
     fn says_the_same(&self, a: &Entry, b: &Entry) -> bool {
         let texts = &self.timeline.texts;
         let same_value = match a.tag {
-            Tag::Text => bytes_at(texts, a.value as u32) == bytes_at(texts, b.value as u32),
+            Tag::Text => texts.get(a.value as u32) == texts.get(b.value as u32),
             _ => a.value == b.value,
         };
         a.tag == b.tag && !a.removed && !b.removed && same_value

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub use self::number::{successor, waybills};
 pub use self::orders::{OrderParcels, order_milestone, trail};
-pub use self::place::{city, province};
+pub use self::place::{borders_between, city, province};
 pub use self::scan::{Ledger, Scan, Teller};
 pub use self::way::{Passage, Way};
 pub use self::whole::Whole;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::core::parcel::fold::Scan;
-use crate::core::parcel::fold::place::city;
+use crate::core::parcel::fold::place::{borders_between, city, province};
 use crate::core::parcel::{Exception, Milestone};
 use crate::core::time::Instant;
 
@@ -47,7 +47,12 @@ pub struct Way {
     pub waits: Option<(Exception, Instant)>,
     /// The last cities, at most three.
     cities: Vec<Arc<str>>,
+    /// The provinces that it came through on its way to the recipient, each as it came there: the last of them.
+    provinces: Vec<(&'static str, Instant)>,
 }
+
+/// So many provinces are remembered; none that goes where it should comes through more.
+const PROVINCES: usize = 24;
 
 impl Way {
     /// Takes the next scan in order, which brings the parcel from `was` to `milestone`; `signed` is when it was first
@@ -107,13 +112,33 @@ impl Way {
         // On its way back it comes through the same cities.
         if matches!(milestone, M::Returning | M::Returned) {
             (self.detour, self.cities) = (None, Vec::new());
+            self.provinces.clear();
         }
+    }
+
+    /// When it went away from the province `to` for the second time (R15): more borders lay between than before. Nothing
+    /// any more once it is there. Distances are not known; a border is what couriers cross.
+    pub fn strayed(&self, to: &str) -> Option<Instant> {
+        if self.provinces.last().is_some_and(|(last, _)| *last == to) {
+            return None;
+        }
+        let left = |(is, _): &(&str, Instant)| borders_between(is, to);
+        let further = |pair: &&[(&'static str, Instant)]| left(&pair[0]) < left(&pair[1]);
+        self.provinces.windows(2).filter(further).nth(1).map(|pair| pair[1].1)
     }
 
     fn is_at(&mut self, scan: &Scan) {
         let Some(place) = &scan.place else { return };
         self.from.get_or_insert_with(|| place.clone());
         self.node = Some(place.clone());
+        if let Some(is) = province(place)
+            && self.provinces.last().is_none_or(|(last, _)| *last != is)
+        {
+            self.provinces.push((is, scan.at));
+            if self.provinces.len() > PROVINCES {
+                self.provinces.remove(0);
+            }
+        }
         let Some(city) = city(place) else { return };
         if self.cities.last().is_some_and(|last| **last == *city) {
             return;

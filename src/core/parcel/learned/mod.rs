@@ -8,6 +8,8 @@
 //! | `stall_why` | the figures, once the first has come ([`StallWhy`]) | its last scan |
 //! | `late_by` | it is told that the promise will be broken ([`Notice`]); said on the day on which it comes | its beginning |
 //! | `late_why` | the figures ([`Why`]) | its beginning |
+//! | `reports_delivery` | whether its carrier tells that it carries a parcel out (R18) | its delivery |
+//! | `reports_collection` | whether its carrier tells that a parcel was fetched (R17) | it lies ready |
 //!
 //! The clocks of the policy go by them (`deadline = "late_by"`), so that a ring is a timer like any other: nobody asks
 //! all parcels.
@@ -19,6 +21,7 @@
 //!   many steps all parcels are gone through after midnight, [`SLICE`] at a time.
 //! - `stall_by` is looked at again when it comes: if everything has slowed down meanwhile, it moves.
 
+pub mod habits;
 mod trip;
 
 use jiff::tz::TimeZone;
@@ -31,7 +34,10 @@ use crate::core::parcel::lateness::{
 use crate::core::parcel::stall::{Closures, Gap, GapClock, Stall, StallConfig, StallWhy};
 use crate::core::time::{Instant, Span};
 
-pub use self::trip::{LATE_BY, LATE_WHY, STALL_BY, STALL_SERIOUS_BY, STALL_WHY};
+use self::habits::{Habits, Shown};
+pub use self::trip::{
+    LATE_BY, LATE_WHY, REPORTS_COLLECTION, REPORTS_DELIVERY, STALL_BY, STALL_SERIOUS_BY, STALL_WHY,
+};
 use self::trip::{Names, Trip, Waits};
 
 /// So many cases are gone through in one step after midnight.
@@ -62,6 +68,7 @@ pub struct Learned {
     names: Option<Names>,
     model: Lateness,
     gaps: GapClock,
+    habits: Habits,
     /// The case from which on all are still to be gone through; `None` when that is done.
     sweep: Option<u32>,
     /// How many in a step.
@@ -76,6 +83,9 @@ pub struct Learned {
 pub struct Before {
     facts: Facts,
     waits: Option<Waits>,
+    shown: Shown,
+    delivered: Option<Instant>,
+    laid_ready: Option<Instant>,
 }
 
 /// What was said anew of a case.
@@ -107,6 +117,7 @@ impl Learned {
             setup,
             model: Lateness::default(),
             gaps: GapClock::default(),
+            habits: Habits::default(),
             sweep: None,
             slice: SLICE,
             journal: None,
@@ -145,8 +156,8 @@ impl Learned {
     /// What is known of a case, to be asked before it changes.
     pub fn before(&self, kind: Sym, timeline: &Timeline) -> Before {
         let Some(names) = &self.names else { return Before::default() };
-        let Trip { facts, waits, .. } = names.read(kind, timeline);
-        Before { facts, waits }
+        let Trip { facts, waits, shown, delivered, laid_ready, .. } = names.read(kind, timeline);
+        Before { facts, waits, shown, delivered, laid_ready }
     }
 
     /// A case has changed at `now`: learns of it, and says what follows.
@@ -197,6 +208,28 @@ impl Learned {
         }
         let silence = if trip.waits == before.waits { None } else { self.silence(&trip, now) };
         let facts = trip.facts;
+        // By what was known before it: a parcel says nothing of its carrier to itself.
+        let yes = |is: Option<bool>| is.map(|is| if is { "yes" } else { "no" });
+        let carrier = trip.carrier;
+        let habit = |was: Option<Instant>, is: Option<Instant>, name: Sym, told: Option<&'static str>| {
+            is.filter(|_| was != is && is_watched(name)).map(|since| (name, since, told))
+        };
+        let habits = [
+            (
+                before.delivered,
+                trip.delivered,
+                names.reports_delivery,
+                Habits::reports_delivery as fn(&_, &str, _) -> _,
+            ),
+            (before.laid_ready, trip.laid_ready, names.reports_collection, Habits::reports_collection),
+        ]
+        .map(|(was, is, name, of)| habit(was, is, name, yes(of(&self.habits, carrier, now))));
+        self.habits.changed(carrier, before.shown, trip.shown, now);
+        for (name, since, told) in habits.into_iter().flatten() {
+            if timeline.explain(name, since, told) {
+                said.note(name, since);
+            }
+        }
         if let Some(expected) = silence {
             self.say_stall(kind, expected, timeline, is_watched, &mut said);
         }
@@ -210,7 +243,8 @@ impl Learned {
         let at = waits.stage.map(|stage| {
             let gap = Gap { stage, route, limit: self.setup.stall.limit(stage) };
             let stall = self.gaps.stall(&gap, self.setup.stall.alpha, now);
-            self.closures.after(trip.carrier, waits.since, stall.after)
+            // Time that somebody was excused for is no silence (`logistics` 6.1).
+            self.closures.after(trip.carrier, waits.since + waits.excused_for, stall.after)
         });
         Some(Expected { since: waits.since, at })
     }
@@ -306,7 +340,8 @@ impl Learned {
         let Some(route) = trip.route else { return said };
         let carrier = trip.carrier.to_owned();
         let gap = Gap { stage, route, limit: self.setup.stall.limit(stage) };
-        let until = |stall: &Stall| self.closures.after(&carrier, waits.since, stall.after);
+        let counts_since = waits.since + waits.excused_for;
+        let until = |stall: &Stall| self.closures.after(&carrier, counts_since, stall.after);
         let stall = self.gaps.stall(&gap, self.setup.stall.alpha, at);
         let moved = until(&stall);
         if moved > at + CREEP {
@@ -316,7 +351,7 @@ impl Learned {
             return said;
         }
         // It is told as of the instant that was expected, and on the ground of what is known now.
-        let waited = self.closures.outside(&carrier, since, by);
+        let waited = self.closures.outside(&carrier, counts_since.min(by), by);
         if timeline.explain(names.stall_why, since, Some(&StallWhy::of(&stall, waited).written())) {
             said.note(names.stall_why, since);
         }
@@ -404,6 +439,7 @@ impl Learned {
         if let Some(journal) = &mut self.journal {
             journal.rows(&mut self.model, &mut rows);
             self.gaps.rows(&mut rows);
+            self.habits.rows(&mut rows);
         }
         rows
     }
@@ -413,7 +449,11 @@ impl Learned {
     /// # Errors
     /// It cannot be read, and why: what it held is learned anew.
     pub fn restore(&mut self, id: &str, body: &[u8]) -> Result<(), String> {
-        if GapClock::is_row(id) { self.gaps.take(id, body) } else { self.found.take(id, body) }
+        match id {
+            _ if GapClock::is_row(id) => self.gaps.take(id, body),
+            _ if Habits::is_row(id) => self.habits.take(id, body),
+            _ => self.found.take(id, body),
+        }
     }
 
     /// All rows are there.

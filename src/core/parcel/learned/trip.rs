@@ -4,9 +4,10 @@ use smallvec::SmallVec;
 
 use crate::core::model::{Content, Scalar, Sym, Symbols, Timeline};
 use crate::core::parcel::lateness::{Facts, LatenessConfig};
+use crate::core::parcel::learned::habits::Shown;
 use crate::core::parcel::stall::{Stage, StallConfig};
 use crate::core::parcel::{Exception, Milestone, Route};
-use crate::core::time::Instant;
+use crate::core::time::{Instant, Span};
 
 /// Which names of a case mean what.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Names {
     pub(super) stall_by: Sym,
     pub(super) stall_why: Sym,
     pub(super) stall_serious_by: Sym,
+    pub(super) reports_delivery: Sym,
+    pub(super) reports_collection: Sym,
 }
 
 /// What a name means; some mean several things.
@@ -44,6 +47,8 @@ enum What {
     Scan,
     Status,
     Exception,
+    Waits,
+    OrderOver,
 }
 
 /// The names of what is said of a case, beside those that are configured.
@@ -56,7 +61,15 @@ pub const STALL_BY: &str = "stall_by";
 pub const STALL_SERIOUS_BY: &str = "stall_serious_by";
 /// Why.
 pub const STALL_WHY: &str = "stall_why";
+/// The carrier is known to tell that it carries a parcel to the recipient (`yes`, `no`); said of one that was delivered.
+pub const REPORTS_DELIVERY: &str = "reports_delivery";
+/// The carrier is known to tell that a parcel was fetched; said of one that lies ready.
+pub const REPORTS_COLLECTION: &str = "reports_collection";
 const EXCEPTION: &str = "exception";
+const WAITS: &str = "waits";
+const ORDER_OVER: &str = "order_over";
+/// What makes a parcel wait without anybody's fault excuses its silence for so long (`logistics` 6.1).
+const EXCUSED_FOR: Span = Span::from_minutes(48 * 60);
 
 impl Names {
     /// The names as `symbols` number them; `None` where there is no room for them.
@@ -82,6 +95,8 @@ impl Names {
         }
         for (name, what) in [
             (EXCEPTION, What::Exception),
+            (WAITS, What::Waits),
+            (ORDER_OVER, What::OrderOver),
             (&stall.status, What::Status),
             (&stall.scan, What::Scan),
             (&lateness.carrier, What::Carrier),
@@ -105,6 +120,8 @@ impl Names {
             stall_by: symbols.intern(STALL_BY)?,
             stall_why: symbols.intern(STALL_WHY)?,
             stall_serious_by: symbols.intern(STALL_SERIOUS_BY)?,
+            reports_delivery: symbols.intern(REPORTS_DELIVERY)?,
+            reports_collection: symbols.intern(REPORTS_COLLECTION)?,
         })
     }
 
@@ -126,7 +143,7 @@ impl Names {
             return trip;
         }
         let (mut way, mut lane) = ([None; 3], [None; 3]);
-        let mut silence = Silence::default();
+        let (mut silence, mut end) = (Silence::default(), End::default());
         for entry in timeline.entries() {
             let Some(role) = self.roles.get(entry.name.index()) else { continue };
             let facts = &mut trip.facts;
@@ -152,9 +169,11 @@ impl Names {
                             silence.stands(stands, entry.at);
                         }
                         What::Exception => silence.exception(text),
+                        What::Waits => silence.waits(text, entry.at),
                         _ => {}
                     }
                 }
+                (Content::Attribute(Scalar::Bool(true)), What::OrderOver) => end.is_over = true,
                 (Content::Mark, what) => {
                     match what {
                         What::Began => facts.began = Some(entry.at),
@@ -165,6 +184,7 @@ impl Names {
                         _ => {}
                     }
                     silence.stands(role.milestone, entry.at);
+                    end.reach(role.milestone, entry.at);
                 }
                 _ => {}
             }
@@ -181,6 +201,8 @@ impl Names {
         if may_stall {
             (trip.gaps, trip.waits) = silence.settle();
             trip.carrier = lane[0].unwrap_or_default();
+            (trip.delivered, trip.laid_ready) = (end.delivered, end.laid_ready);
+            trip.shown = end.shown();
             if trip.waits.is_some() {
                 trip.route = Some(route(lane));
             }
@@ -202,6 +224,51 @@ pub(super) struct Trip<'t> {
     pub(super) gaps: SmallVec<[Closed; 8]>,
     /// Since when it waits for the next scan, and where; a scan is known, or that it is declared.
     pub(super) waits: Option<Waits>,
+    /// When it was delivered first.
+    pub(super) delivered: Option<Instant>,
+    /// When it was laid ready last.
+    pub(super) laid_ready: Option<Instant>,
+    /// What it shows of its carrier.
+    pub(super) shown: Shown,
+}
+
+/// How a parcel came to its end.
+#[derive(Default)]
+struct End {
+    delivered: Option<Instant>,
+    carried: Option<Instant>,
+    laid_ready: Option<Instant>,
+    is_returned: bool,
+    is_over: bool,
+}
+
+impl End {
+    fn reach(&mut self, milestone: Option<Milestone>, at: Instant) {
+        match milestone {
+            Some(Milestone::Delivered) => drop(self.delivered.get_or_insert(at)),
+            Some(Milestone::OutForDelivery) => drop(self.carried.get_or_insert(at)),
+            Some(Milestone::AtPickupPoint) => self.laid_ready = Some(at),
+            Some(Milestone::Returning | Milestone::Returned | Milestone::Cancelled) => {
+                self.is_returned = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// Of what came back, or was not settled yet, nothing can be told.
+    fn shown(&self) -> Shown {
+        let before = |at: Instant| {
+            let mut told = self.carried.into_iter().chain(self.laid_ready);
+            told.any(|earlier| earlier <= at)
+        };
+        let fetched = match (self.laid_ready, self.delivered) {
+            (Some(laid), Some(at)) if at >= laid => Some(true),
+            (Some(_), None) if self.is_over => Some(false),
+            _ => None,
+        };
+        let delivered = self.delivered.map(before);
+        if self.is_returned { Shown::default() } else { Shown { delivered, collected: fetched } }
+    }
 }
 
 /// A gap that was ended by a scan.
@@ -224,6 +291,8 @@ pub(super) struct Waits {
     pub(super) since: Instant,
     /// Since when in that stage.
     pub(super) stage_since: Instant,
+    /// So much of it does not count: the newest scan says that it waits without anybody's fault.
+    pub(super) excused_for: Span,
 }
 
 /// Goes through the entries of a case in their order.
@@ -236,6 +305,8 @@ struct Silence {
     now: Option<(Milestone, Instant)>,
     exception_now: bool,
     is_excused: bool,
+    /// Since when, and until when, it waits without anybody's fault.
+    rests: Option<(Instant, Option<Instant>)>,
 }
 
 impl Silence {
@@ -277,6 +348,17 @@ impl Silence {
         self.is_excused |= self.exception_now;
     }
 
+    fn waits(&mut self, text: &str, at: Instant) {
+        const WITHOUT_FAULT: [Exception; 3] =
+            [Exception::ForceMajeure, Exception::BusinessClosed, Exception::Rescheduled];
+        let is_so = WITHOUT_FAULT.iter().any(|e| e.word() == text);
+        self.rests = match self.rests {
+            Some((since, None)) => Some((since, (!is_so).then_some(at))),
+            _ if is_so => Some((at, None)),
+            rests => rests,
+        };
+    }
+
     fn reach(&mut self, at: Instant) {
         if self.now.is_some_and(|(_, since)| since < at) {
             self.before = self.now;
@@ -286,7 +368,13 @@ impl Silence {
     fn settle(self) -> (SmallVec<[Closed; 8]>, Option<Waits>) {
         let waits = self.open.map(|since| {
             let stage = self.now.and_then(|(milestone, _)| Stage::of(milestone));
-            Waits { stage, since, stage_since: self.now.map_or(since, |(_, at)| at.max(since)) }
+            // Of an older scan it says nothing any more.
+            let rests = self.rests.filter(|(from, until)| *from >= since && until.is_none_or(|t| t > since));
+            let excused_for = rests.map_or(Span::ZERO, |(from, until)| {
+                until.map_or(EXCUSED_FOR, |until| until.since(from).min(EXCUSED_FOR))
+            });
+            let stage_since = self.now.map_or(since, |(_, at)| at.max(since));
+            Waits { stage, since, stage_since, excused_for }
         });
         (self.gaps, waits)
     }

@@ -152,6 +152,27 @@ fn the_way_is_told_in_words() {
             None,
         ),
         (
+            "away from where it goes, twice",
+            vec![
+                at_place(0, M::PickedUp, "浙江,杭州市"),
+                at_place(5 * hour, M::InTransit, "江苏,南京市"),
+                at_place(9 * hour, M::InTransit, "天津,天津市"),
+            ],
+            "detour",
+            Some(9 * hour),
+        ),
+        (
+            "and came to its province",
+            vec![
+                at_place(0, M::PickedUp, "浙江,杭州市"),
+                at_place(5 * hour, M::InTransit, "江苏,南京市"),
+                at_place(9 * hour, M::InTransit, "天津,天津市"),
+                at_place(30 * hour, M::InTransit, "湖南,长沙市"),
+            ],
+            "detour",
+            None,
+        ),
+        (
             "nobody carried it",
             with(&[at_place(9 * hour, M::Delivered, "湖南,长沙市")]),
             "no_delivery_scan",
