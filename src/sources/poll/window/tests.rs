@@ -240,7 +240,7 @@ fn the_rest_of_the_overlap_follows_what_is_expected_late() {
     // A row of the rest was as late as it is older than what had been read before this round.
     let mut cursor = known.clone();
     cursor.open(&rules, at(1240));
-    while let Some(ask) = cursor.ask(&rules).filter(|ask| ask.to > at(900)) {
+    while let Some(ask) = cursor.ask(&rules).filter(|ask| ask.to > at(1000)) {
         cursor = cursor.took(&rules, list.page(ask, 1).1).unwrap();
     }
     assert_eq!(serde_json::from_str::<Cursor>(&serde_json::to_string(&cursor).unwrap()).unwrap(), cursor);
