@@ -11,7 +11,7 @@ const HOURS: i64 = 3600;
 
 /// An event of a parcel so many seconds ago.
 fn event(id: &str, ago: i64, event: &str, attrs: &str) -> String {
-    let at = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() - ago).expect("an instant");
+    let at = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(ago);
     format!(
         "{{\"at\":\"{at}\",\"source\":\"k100\",\"kind\":\"parcel\",\"id\":\"{id}\",\"event\":\"{event}\",\
          \"attrs\":{{{attrs}}}}}\n"
@@ -42,26 +42,31 @@ fn the_claims_of_a_running_desk_are_a_list() {
         "\"order\":\"3758290185723910482\",\"shop\":\"=旗舰店\",\"platform\":\"taobao\",\"value\":199.5";
     let words = "\"evidence\":\"2026-03-02T02:12:00Z damaged 上海|外包装破损,快递员:张三 13812345678\"";
     let file = [
-        event("yuantong:YT0000000000001", HOURS, "last_scan", &on_its_way(1)),
-        event("yuantong:YT0000000000001", 60, "", &format!("\"exception\":\"damaged\",{of_order},{words}")),
-        // Eight days without a scan.
+        // A week without a scan, in a moment.
         event(
             "yuantong:YT0000000000002",
-            192 * HOURS,
+            168 * HOURS - 5,
             "last_scan",
             &format!("{},\"value\":50", on_its_way(2)),
         ),
-        // Lost, and found again.
         event("yuantong:YT0000000000003", 2 * HOURS, "last_scan", &on_its_way(3)),
-        event("yuantong:YT0000000000003", 3000, "", "\"exception\":\"lost\""),
-        // Nothing is wrong.
+        // Nothing is wrong with this one.
         event("yuantong:YT0000000000004", HOURS, "last_scan", &on_its_way(4)),
+        event("yuantong:YT0000000000001", HOURS, "last_scan", &on_its_way(1)),
+        event(
+            "yuantong:YT0000000000001",
+            0,
+            "reported",
+            &format!("\"exception\":\"damaged\",{of_order},{words}"),
+        ),
+        // Lost, and found again below.
+        event("yuantong:YT0000000000003", 0, "reported", "\"exception\":\"lost\""),
     ];
     world.drop_file("parcels.jsonl", file.concat().as_bytes());
     for family in ["parcel.damaged", "parcel.missing", "parcel.lost"] {
         wait_for(&format!("an incident of {family}: {}", world.log()), LONG, || world.open(family).pop());
     }
-    let found = event("yuantong:YT0000000000003", 5, "last_scan", "\"exception\":\"none\"");
+    let found = event("yuantong:YT0000000000003", 0, "last_scan", "\"exception\":\"none\"");
     world.drop_file("found.jsonl", found.as_bytes());
     wait_for("its end", LONG, || world.open("parcel.lost").is_empty().then_some(()));
 

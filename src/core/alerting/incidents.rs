@@ -83,7 +83,7 @@ impl Alerting {
             in_flap_window: flap && incident.cleared_at.is_some() && incident.grace_until.is_none(),
             in_grace: incident.grace_until.is_some_and(|until| self.now < until),
             holder_left: holder.is_some_and(|p| p.team != incident.team),
-            foldable: !incident.vip && !incident.legal && !near,
+            foldable: !near && (!(incident.vip || incident.legal) || self.is_spoken_for(incident)),
             folded: incident.folded.is_some(),
             silenced: incident.silenced.is_some(),
             complained,

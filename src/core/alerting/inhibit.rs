@@ -142,14 +142,12 @@ impl Alerting {
         }
     }
 
-    /// Every child of a parent comes back. One that stands out, as a VIP's whose case another one spoke for, does so by
-    /// itself.
+    /// Every child of a parent comes back.
     pub(super) fn release_children(&mut self, parent: Id, speak: Speak) {
         let children: Vec<Id> = self.folded_under(parent).collect();
         for child in children {
-            let out = self.incidents.get(&child).is_some_and(|i| stands_out(i, self.now));
             self.unnote_fold(child);
-            self.unfold(child, if out { Speak::Itself } else { speak });
+            self.unfold(child, speak);
         }
     }
 
@@ -251,6 +249,17 @@ impl Alerting {
             }
         }
         self.note_others(lead);
+    }
+
+    /// Whether another incident of the same ticket says all that this one would stand out for.
+    pub(super) fn is_spoken_for(&self, incident: &Incident) -> bool {
+        let Some((ticket, _)) = self.ticket_of(incident) else { return false };
+        self.incidents_of(&incident.subject).any(|other| {
+            other.id != incident.id
+                && !other.is_resolved()
+                && self.ticket_of(other).is_some_and(|(of, _)| of == ticket)
+                && is_spoken_for(incident, other, self.now)
+        })
     }
 
     fn ticket_of(&self, incident: &Incident) -> Option<(Arc<str>, u16)> {

@@ -511,7 +511,7 @@ mod tests {
             Some(("carrier", "yto")),
         );
         let at_node = |n: u8| {
-            let mut parcel = parcel(n, if n % 2 == 0 { "yto" } else { "zto" }, &n.to_string(), "bj");
+            let mut parcel = parcel(n, if n < 4 { "yto" } else { "zto" }, &n.to_string(), "bj");
             parcel.dimensions.insert("node".into(), if n < 8 { "武汉" } else { "上海" }.into());
             parcel
         };

@@ -88,7 +88,9 @@ fn the_parcel_of_a_vip_speaks_once() {
     assert!(!again.is_empty() && again.iter().all(|s| s.class == Class::P0), "{:?}", world.sent);
     assert_eq!(about(&world, second.id), 0, "{:?}", world.sent);
     // Found out to be a VIP's only now: told once more, by one of them.
-    world.observe("parcel", "P2", &stalled, MOVING);
+    let later =
+        [("last_scan", "", "2026-02-27T09:58:00+08:00"), ("stall_by", "", "2026-03-02T09:55:00+08:00")];
+    world.observe("parcel", "P2", &later, MOVING);
     world.at("10:00");
     world.sent.clear();
     world.observe("parcel", "P2", &[], &[("vip", true.into())]);
@@ -130,7 +132,7 @@ fn a_node_of_several_carriers_is_one_message_with_what_is_at_stake() {
             100 * (n as i64 + 1),
         );
     }
-    world.at("10:01");
+    world.at("10:02");
     let storm = world.desk.incidents().find(|i| i.storm.is_some()).cloned().expect("a storm");
     let cause = storm.storm.clone().expect("its cause");
     assert_eq!((&*cause.dimension, &*cause.value), ("node", "湖北,武汉市"));
