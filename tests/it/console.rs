@@ -1,6 +1,7 @@
 //! The console over real sockets: a server on a free port, callers that speak HTTP by hand, and behind the handle a
 //! desk's owner that does what a test tells it to.
 
+mod callbacks;
 mod doors;
 mod links;
 mod machine;
@@ -472,7 +473,14 @@ async fn own(
     let mut kept = Vec::new();
     while let Some(ask) = asks.recv().await {
         let now = Instant::from_millis(clock.load(Ordering::SeqCst));
-        owner.lock().expect("no test panics with it").serve(ask, now, &mut kept);
+        let mut owner = owner.lock().expect("no test panics with it");
+        if owner.mode == Mode::Well {
+            // What waited is done first.
+            for waited in std::mem::take(&mut kept) {
+                owner.serve(waited, now, &mut kept);
+            }
+        }
+        owner.serve(ask, now, &mut kept);
     }
     None
 }
