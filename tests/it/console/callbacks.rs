@@ -195,7 +195,8 @@ async fn s43_a_card_follows_a_commit_that_took_long() {
     console.owner().mode = Mode::Well;
     console.get(&format!("/a/{}", console.token(super::LinkPurpose::View, ONE, "xiaolin"))).await;
     let face = loop {
-        match chat.shown.lock().unwrap().pop() {
+        let shown = chat.shown.lock().unwrap().pop();
+        match shown {
             Some(face) => break face,
             None => tokio::task::yield_now().await,
         }
