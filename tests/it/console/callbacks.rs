@@ -192,7 +192,10 @@ async fn s43_a_card_follows_a_commit_that_took_long() {
     press(&console, "l", &ack, "e1").await.says(200, &["处理中 | "]).says_not(&["已认领", "已由"]);
     assert!(chat.shown.lock().unwrap().is_empty(), "nothing is committed");
     // The store works again: whatever is asked next finds what waited.
-    console.owner().mode = Mode::Well;
+    {
+        let mut owner = console.owner();
+        (owner.mode, owner.released) = (Mode::Well, true);
+    }
     console.get(&format!("/a/{}", console.token(super::LinkPurpose::View, ONE, "xiaolin"))).await;
     let face = loop {
         let shown = chat.shown.lock().unwrap().pop();
