@@ -21,7 +21,6 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
 use super::door::{self, Peer};
-use super::incidents::which;
 use super::limit::Limit;
 use super::problem::Problem;
 use super::{ANSWER_WITHIN, Shared};
@@ -32,7 +31,7 @@ use crate::core::alerting::{
     Setup,
 };
 use crate::core::model::{Incident, Outcome, OutcomeClass, PersonId, Statement};
-use crate::daemon::handle::{AskError, Late, Which};
+use crate::daemon::handle::{Ask, AskError, Late, Which};
 use crate::telemetry::metrics::Refused;
 
 use face::Faces;
@@ -230,7 +229,7 @@ impl Coming {
             let faces = Faces::new(&own, &self.person, channel.card().class);
             let face = match answer {
                 Ok(answer) => {
-                    let incidents = members(&own, &self.token).await.unwrap_or_default();
+                    let incidents = members(&own, &self.token, ANSWER_WITHIN).await.unwrap_or_default();
                     faces.done(&self.token.target, &answer, &incidents)
                 }
                 Err(AskError::Refused(refusal)) => faces.refused(&refusal),
@@ -270,7 +269,8 @@ async fn act(
         tracing::warn!(channel = %card.name, reason = %unknown, "nobody of the roster could be found for a press");
         return (faces.unknown(), None);
     }
-    let incidents = match members(shared, &token).await {
+    let left = || until.saturating_duration_since(Instant::now());
+    let incidents = match members(shared, &token, left()).await {
         Ok(incidents) => incidents,
         Err(_) => return (faces.not_recorded(), None),
     };
@@ -289,11 +289,10 @@ async fn act(
         episode: matches!(token.target, LinkTarget::Incident(_)).then_some(token.episode),
         from: Some(card.adapter.to_string()),
     };
-    let left = until.saturating_duration_since(Instant::now());
-    match shared.handle.respond(left, asked).await {
+    match shared.handle.respond(left(), asked).await {
         Ok(answer) => {
             // Without them less is shown, and nothing that is not so.
-            let incidents = members(shared, &token).await.unwrap_or(incidents);
+            let incidents = members(shared, &token, left()).await.unwrap_or(incidents);
             (faces.done(&token.target, &answer, &incidents), None)
         }
         Err(Late::Coming(arrive)) => (faces.working(), Some(Coming { arrive, person, token })),
@@ -306,12 +305,12 @@ async fn act(
 }
 
 /// The incidents of a button, as they are now.
-async fn members(shared: &Shared, token: &ButtonToken) -> Result<Vec<Incident>, AskError> {
-    let ask = match token.target {
+async fn members(shared: &Shared, token: &ButtonToken, limit: Duration) -> Result<Vec<Incident>, AskError> {
+    let which = match token.target {
         LinkTarget::Incident(id) => Which::One(id),
         LinkTarget::List { message, .. } => Which::Listed(message),
     };
-    which(shared, ask).await
+    shared.handle.ask(limit, |answer| Ask::Incidents(which, answer)).await
 }
 
 /// Shows it by a call of its own, after the answer.

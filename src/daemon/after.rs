@@ -101,6 +101,9 @@ mod tests {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(afterwards.run(stop.clone()));
+        while most.load(Ordering::SeqCst) < AT_ONCE {
+            tokio::task::yield_now().await;
+        }
         go.add_permits(WAITING);
         drop(done.acquire_many(u32::try_from(WAITING).unwrap()).await.unwrap());
         assert_eq!(most.load(Ordering::SeqCst), AT_ONCE);

@@ -103,8 +103,8 @@ pub(super) struct Memory {
     pub(super) flying: BTreeMap<(Id, u32), Arc<str>>,
     /// Outcomes that arrived and whose commit has not succeeded yet.
     pub(super) unkept: VecDeque<Report>,
-    /// Messages whose provider is being asked.
-    pub(super) asking: BTreeSet<Id>,
+    /// Messages whose provider is being asked, with their channel.
+    pub(super) asking: BTreeMap<Id, Arc<str>>,
     /// What arrived when the desk was dropped.
     held: Option<Input>,
     /// When the last emergency ended, and how long it had to last at least.
@@ -205,7 +205,7 @@ impl DeskOwner {
             evidence: Evidence::default(),
             flying: BTreeMap::new(),
             unkept: VecDeque::new(),
-            asking: BTreeSet::new(),
+            asking: BTreeMap::new(),
             held: None,
             emergency: None,
             sent_unrecorded: BTreeSet::new(),
@@ -922,10 +922,20 @@ impl DeskOwner {
     }
 }
 
+/// So many questions of one provider are under way at a time; what is asked later is still due then.
+const ASKED_AT_ONCE: usize = 4;
+
 /// The questions to ask that are not being asked already.
 fn turn_asks(inquiries: Vec<Inquiry>, memory: &mut Memory, limit: Span) -> Vec<Job> {
-    let fresh = inquiries.into_iter().filter(|i| memory.asking.insert(i.message));
-    fresh.map(|inquiry| Job::Query { inquiry: Box::new(inquiry), limit }).collect()
+    let mut fresh = Vec::new();
+    for inquiry in inquiries {
+        let under_way = memory.asking.values().filter(|channel| **channel == inquiry.channel).count();
+        if under_way < ASKED_AT_ONCE && !memory.asking.contains_key(&inquiry.message) {
+            memory.asking.insert(inquiry.message, inquiry.channel.clone());
+            fresh.push(inquiry);
+        }
+    }
+    fresh.into_iter().map(|inquiry| Job::Query { inquiry: Box::new(inquiry), limit }).collect()
 }
 
 enum HandedOver<'s> {

@@ -19,7 +19,7 @@ use crate::channels::{channel, claim};
 use crate::exim::free_port;
 
 const LONG: Duration = Duration::from_secs(20);
-const PASSWORD: &str = "kann3l+pass word";
+pub(crate) const PASSWORD: &str = "kann3l+pass word";
 /// How long things may take that take a moment: in steps of 20 ms.
 const PATIENCE: u32 = 1500;
 
@@ -51,12 +51,12 @@ max-messages = 3
 "#;
 
 /// A gateway of one test alone.
-struct Kannel {
+pub(crate) struct Kannel {
     boxes: Vec<Child>,
     operator: Option<Child>,
     folder: tempfile::TempDir,
     smsc: u16,
-    send: u16,
+    pub(crate) send: u16,
 }
 
 impl Drop for Kannel {
@@ -80,12 +80,17 @@ fn program(name: &str) -> String {
 
 impl Kannel {
     async fn start() -> Kannel {
+        Kannel::start_with("").await
+    }
+
+    /// The same with more groups in its configuration.
+    pub(crate) async fn start_with(more: &str) -> Kannel {
         let folder = tempfile::tempdir().unwrap();
         let [admin, boxes, smsc, send] = [(); 4].map(|()| free_port());
         let text = [("@ADMIN@", admin), ("@BOX@", boxes), ("@SMSC@", smsc), ("@SEND@", send)]
             .iter()
             .fold(CONFIG.to_owned(), |text, (name, port)| text.replace(name, &port.to_string()));
-        std::fs::write(folder.path().join("kannel.conf"), text).unwrap();
+        std::fs::write(folder.path().join("kannel.conf"), text + more).unwrap();
         let mut kannel = Kannel { boxes: Vec::new(), operator: None, folder, smsc, send };
         for (name, port) in [("bearerbox", boxes), ("smsbox", send)] {
             let child = kannel.run(name, &["kannel.conf"]);
@@ -108,9 +113,18 @@ impl Kannel {
     }
 
     /// The operator takes messages from now on.
-    fn operate(&mut self) {
+    pub(crate) fn operate(&mut self) {
+        self.operate_with("123 345 text nop");
+    }
+
+    /// The same, and somebody writes this: from, to, kind and text.
+    pub(crate) fn operate_with(&mut self, message: &str) {
+        if let Some(mut operator) = self.operator.take() {
+            operator.kill().unwrap();
+            operator.wait().unwrap();
+        }
         let port = self.smsc.to_string();
-        let arguments = ["-H", "127.0.0.1", "-r", &port, "-i", "3600", "123 345 text nop"];
+        let arguments = ["-H", "127.0.0.1", "-r", &port, "-i", "3600", message];
         self.operator = Some(self.run("fakesmsc", &arguments));
     }
 

@@ -1,6 +1,7 @@
 //! The console over real sockets: a server on a free port, callers that speak HTTP by hand, and behind the handle a
 //! desk's owner that does what a test tells it to.
 
+mod callbacks;
 mod doors;
 mod links;
 mod machine;
@@ -61,6 +62,8 @@ pub(super) enum Mode {
 /// the rules of repeats and owners.
 pub(super) struct Owner {
     pub(super) mode: Mode,
+    /// What waited while it was late is done after all.
+    pub(super) released: bool,
     desk: Desk,
     pub(super) incidents: BTreeMap<Id, Incident>,
     pub(super) lists: BTreeMap<Id, Vec<Id>>,
@@ -311,6 +314,7 @@ impl Console {
         let metrics = Arc::new(Metrics::new(Known::default()).expect("metrics"));
         let owner = Arc::new(Mutex::new(Owner {
             mode: Mode::Well,
+            released: false,
             desk: Desk::new(
                 setup_seen.borrow().as_ref().clone(),
                 &ready().policy,
@@ -472,7 +476,14 @@ async fn own(
     let mut kept = Vec::new();
     while let Some(ask) = asks.recv().await {
         let now = Instant::from_millis(clock.load(Ordering::SeqCst));
-        owner.lock().expect("no test panics with it").serve(ask, now, &mut kept);
+        let mut owner = owner.lock().expect("no test panics with it");
+        if owner.released {
+            // What waited is done first.
+            for waited in std::mem::take(&mut kept) {
+                owner.serve(waited, now, &mut kept);
+            }
+        }
+        owner.serve(ask, now, &mut kept);
     }
     None
 }

@@ -16,7 +16,7 @@ use shiftbell::core::ids::InstallationKey;
 use shiftbell::core::model::{Language, Mark, Observation, Table, Value as Attribute};
 use shiftbell::core::time::{Instant, Span};
 use shiftbell::daemon::handle::{Ask, ObserveAnswer};
-use shiftbell::daemon::time::{FastTime, SystemTime, TimeSource as _};
+use shiftbell::daemon::time::{FastTime, SystemTime, TimeSource};
 use shiftbell::daemon::{Daemon, Plan};
 use shiftbell::sim::platforms::kuaidi100::{Fleet, Kuaidi100, Manners, Outgoing, Parcel, Scan};
 use shiftbell::sim::platforms::{Shared, serve};
@@ -41,7 +41,7 @@ fn scan(at: Instant, code: &'static str, status: &'static str, step: usize) -> S
 }
 
 /// Waits until `is` gives something, or fails by name.
-async fn wait_for<T>(what: &str, mut is: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn wait_for<T>(what: &str, mut is: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..3000 {
         if let Some(found) = is().await {
             return found;
@@ -53,9 +53,20 @@ async fn wait_for<T>(what: &str, mut is: impl AsyncFnMut() -> Option<T>) -> T {
 
 /// Says something to the port, and reads the status and the body of the answer.
 async fn post(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> (u16, String) {
+    say(address, method, path, &[("Content-Type", "application/x-www-form-urlencoded")], body).await
+}
+
+/// The same with these headers.
+pub(crate) async fn say(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> (u16, String) {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: bell\r\nConnection: close\r\nContent-Type: \
-         application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: bell\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
         body.len()
     );
     let talk = async {
@@ -83,10 +94,10 @@ async fn post(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> (u1
     (head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0), body.to_owned())
 }
 
-struct Rig {
-    daemon: Daemon,
-    store: Arc<dyn Store>,
-    address: SocketAddr,
+pub(crate) struct Rig {
+    pub(crate) daemon: Daemon,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) address: SocketAddr,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -110,10 +121,23 @@ path = "{}/mail"
 "#,
             folder.display()
         );
+        let env = BTreeMap::from([("K100_KEY".to_owned(), "sim-key".to_owned())]);
+        Rig::of(folder, &text, env, Arc::new(*CLOCK), listeners, limits).await
+    }
+
+    /// The whole program by this configuration, behind these sockets.
+    pub(crate) async fn of(
+        folder: &Path,
+        text: &str,
+        env: BTreeMap<String, String>,
+        time: Arc<dyn TimeSource>,
+        listeners: Listeners,
+        limits: LimitsConfig,
+    ) -> Rig {
+        let address = listeners.addresses()[0];
         let main = folder.join("main.toml");
         std::fs::write(&main, text).expect("written");
-        let env = Arc::new(BTreeMap::from([("K100_KEY".to_owned(), "sim-key".to_owned())]));
-        let time = Arc::new(*CLOCK);
+        let env = Arc::new(env);
         let ready = load_settings(&main, &env, Some(time.read().wall)).unwrap_or_else(|e| panic!("{e}"));
         let options = SqliteOptions { ballast_bytes: 0, ..SqliteOptions::default() };
         let store: Arc<dyn Store> =
@@ -169,7 +193,7 @@ path = "{}/mail"
         rows.first().map(|row| format!("{:?}", CaseRow::from_bytes(&row.body))).unwrap_or_default()
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
         self.daemon.stop().await;

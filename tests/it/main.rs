@@ -1,5 +1,6 @@
 //! One integration binary: what needs more than one room, or the built binary.
 
+mod callbacks;
 mod channels;
 mod channels_kannel;
 mod channels_matrix;

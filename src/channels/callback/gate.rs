@@ -59,6 +59,17 @@ pub(crate) fn check(token: &SecretConfig, addresses: &[String], problems: &mut P
     });
 }
 
+/// Notes it when `url` is not where a provider can reach us.
+pub(crate) fn check_url(url: &str, problems: &mut Problems) {
+    let good =
+        reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if !good {
+        problems.within("url", |p| {
+            p.error("is no address where it reaches us, expected https://HOST/v1/callbacks/NAME");
+        });
+    }
+}
+
 /// Lets in who has the secret and comes from where they may.
 #[derive(Clone, Debug)]
 pub struct Gate {

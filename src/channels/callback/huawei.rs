@@ -38,24 +38,13 @@ impl HuaweiCallbackConfig {
 
     /// Notes everything that is wrong with it.
     pub(crate) fn check(&self, problems: &mut Problems) {
-        check_url(&self.url, problems);
+        gate::check_url(&self.url, problems);
         gate::check(&self.token, &self.addresses, problems);
     }
 
     /// The gate of it.
     pub(crate) fn gate(&self, env: &BTreeMap<String, String>) -> Result<Gate, BuildFault> {
         Gate::of(&self.token, &self.addresses, env)
-    }
-}
-
-/// Notes it when `url` is not where a provider can reach us.
-pub(crate) fn check_url(url: &str, problems: &mut Problems) {
-    let good =
-        reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if !good {
-        problems.within("url", |p| {
-            p.error("is no address where it reaches us, expected https://HOST/v1/callbacks/NAME");
-        });
     }
 }
 

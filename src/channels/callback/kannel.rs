@@ -8,7 +8,6 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::huawei::check_url;
 use super::{Answer, Gate, Heard, Hears, Knock, Receipt, Refusal, Text, gate};
 use crate::channels::BuildFault;
 use crate::channels::sms::is_number;
@@ -41,7 +40,7 @@ impl KannelCallbackConfig {
 
     /// Notes everything that is wrong with it.
     pub(crate) fn check(&self, problems: &mut Problems) {
-        check_url(&self.url, problems);
+        gate::check_url(&self.url, problems);
         gate::check(&self.token, &self.addresses, problems);
     }
 

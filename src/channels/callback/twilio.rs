@@ -28,7 +28,7 @@ pub struct TwilioCallbackConfig {
 impl TwilioCallbackConfig {
     /// Notes everything that is wrong with it.
     pub(crate) fn check(&self, problems: &mut Problems) {
-        super::huawei::check_url(&self.url, problems);
+        super::gate::check_url(&self.url, problems);
     }
 }
 

@@ -140,7 +140,9 @@ fn about(told: &[Told], person: &PersonId, wish: &Wish) -> About {
     }
     let waits = |told: &Told| -> Vec<Incident> { told.open.iter().filter(|i| !mine(i)).cloned().collect() };
     let mut all = told.iter().map(waits).filter(|open| !open.is_empty());
-    let Some(newest) = all.next() else { return About::Nothing };
+    // Where nothing waits any more it is about what they have.
+    let have = || told.first().map(|newest| newest.open.clone());
+    let Some(newest) = all.next().or_else(have) else { return About::Nothing };
     let mut ids: Vec<Id> = newest.iter().map(|incident| incident.id).collect();
     let elsewhere =
         all.flatten().map(|incident| incident.id).filter(|id| !ids.contains(id)).collect::<Vec<_>>();
