@@ -82,18 +82,21 @@ impl Engine {
         let [shop, province, vip, value] =
             ["shop", "province", "vip", "value"].map(|name| self.symbols.get(name));
         let [refunded, promise] = ["refunded", "deliver_by"].map(|name| self.symbols.get(name));
-        for (returning, way) in [false, true].into_iter().zip(&WAYS) {
-            let names = self.symbols.get(way.carrier).zip(self.symbols.get(way.waybill));
-            let Some((carrier, waybill)) = names else { continue };
-            let shipped = self.symbols.get(way.shipped);
+        let ways = [false, true].into_iter().zip(&WAYS).filter_map(|(returning, way)| {
+            let names = self.symbols.get(way.carrier).zip(self.symbols.get(way.waybill))?;
             let over: Vec<Sym> = way.over.iter().filter_map(|name| self.symbols.get(name)).collect();
-            for case in (from..end).filter_map(|number| self.cases.get(number)) {
-                let case = case.case(&self.symbols);
-                let timeline = &case.timeline;
-                let Some((waybill, since)) = newest(timeline, waybill) else { continue };
-                let Some((carrier, _)) = newest(timeline, carrier) else { continue };
+            Some((returning, names, self.symbols.get(way.shipped), over))
+        });
+        let ways: Vec<_> = ways.collect();
+        let mut found: Vec<Vec<Shipment>> = ways.iter().map(|_| Vec::new()).collect();
+        for case in (from..end).filter_map(|number| self.cases.get(number)) {
+            let case = case.case(&self.symbols);
+            let timeline = &case.timeline;
+            for ((returning, (carrier, waybill), shipped, over), found) in ways.iter().zip(&mut found) {
+                let Some((waybill, since)) = newest(timeline, *waybill) else { continue };
+                let Some((carrier, _)) = newest(timeline, *carrier) else { continue };
                 let mark = |name: Sym| timeline.entries().find(|e| e.name == name).map(|e| e.at);
-                shipments.found.push(Shipment {
+                found.push(Shipment {
                     source: self.symbols.name(case.source).to_string(),
                     kind: self.symbols.name(case.kind).to_string(),
                     id: timeline.id().to_owned(),
@@ -105,13 +108,14 @@ impl Engine {
                     promise: promise.and_then(|name| deadline(timeline, name)),
                     carrier,
                     waybill,
-                    returning,
+                    returning: *returning,
                     since,
                     shipped: shipped.and_then(mark).filter(|at| *at <= self.now),
                     is_over: over.iter().any(|name| mark(*name).is_some()),
                 });
             }
         }
+        shipments.found = found.into_iter().flatten().collect();
         shipments
     }
 }

@@ -52,9 +52,9 @@ impl<'a> Bytes<'a> {
     /// The next byte.
     #[inline]
     pub(in crate::core) fn byte(&mut self) -> u8 {
-        let (first, rest) = self.0.split_first().expect("what was packed is read as it was");
-        self.0 = rest;
-        *first
+        let first = self.0[0];
+        self.0 = &self.0[1..];
+        first
     }
 
     /// The next so many bytes.

@@ -119,7 +119,7 @@ impl Way {
     /// When it went away from the province `to` for the second time (R15): more borders lay between than before. Nothing
     /// any more once it is there. Distances are not known; a border is what couriers cross.
     pub fn strayed(&self, to: &str) -> Option<Instant> {
-        if self.provinces.last().is_some_and(|(last, _)| *last == to) {
+        if self.provinces.len() < 3 || self.provinces.last().is_some_and(|(last, _)| *last == to) {
             return None;
         }
         let left = |(is, _): &(&str, Instant)| borders_between(is, to);
