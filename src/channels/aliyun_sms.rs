@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::channels::acs3::{self, AliyunKeyConfig, Call, Key};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
+use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, within};
 use crate::channels::sms::{Receipts, Variables, check_value, domestic};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
-use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 
@@ -128,7 +128,7 @@ impl Sms {
                 receipts: config.receipts.into(),
                 links: LinkRule::None,
                 // What a number gets by one signature and template.
-                lane_caps: vec![Rate { count: 50, per: Span::DAY }],
+                lane_caps: vec![within(50, Span::DAY, making)],
                 ..card
             },
             reach: config.http.clone(),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::channels::answers::{Answers, line, said};
 use crate::channels::chat::Chat;
 use crate::channels::provider::{
-    Made, Provider, ReachConfig, Reply, Request, Token, bad_address, build, too_long,
+    Made, Provider, ReachConfig, Reply, Request, Token, bad_address, build, too_long, within,
 };
 use crate::channels::wecom_app::read_token;
 use crate::channels::{Adapter, BuildFault, Making, Markup};
@@ -21,7 +21,7 @@ use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{
     Accepted, Config, ContentPermanent, Credential, RecipientPermanent, Throttled, Transient,
 };
-use crate::core::model::{ChannelCard, ChannelClass, Class, DuplicateKey, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, Class, DuplicateKey, Outcome};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -109,10 +109,10 @@ impl App {
             card: ChannelCard {
                 body_limit: Some(TEXT),
                 duplicate_key: DuplicateKey::Strong { horizon: Span::HOUR },
-                lane_caps: vec![Rate { count: 5, per: Span::from_secs(1) }],
+                lane_caps: vec![within(5, Span::from_secs(1), making)],
                 account_caps: vec![
-                    Rate { count: 50, per: Span::from_secs(1) },
-                    Rate { count: 1000, per: Span::MINUTE },
+                    within(50, Span::from_secs(1), making),
+                    within(1000, Span::MINUTE, making),
                 ],
                 ..card
             },

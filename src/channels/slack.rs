@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::channels::answers::{Answers, Said, line};
 use crate::channels::chat::{Chat, Link, Mention, cut_bytes};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
+use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, within};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
 use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{
     Config, ContentPermanent, Credential, RecipientPermanent, Throttled, Transient,
 };
-use crate::core::model::{ChannelCard, ChannelClass, Outcome, OutcomeClass, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, Outcome, OutcomeClass};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -106,7 +106,7 @@ impl Slack {
             card: ChannelCard {
                 body_limit: Some(TEXT),
                 // About one a second, with short bursts.
-                account_caps: vec![Rate { count: 50, per: Span::MINUTE }],
+                account_caps: vec![within(8, Span::from_secs(10), making), within(50, Span::MINUTE, making)],
                 ..card
             },
             reach: config.http.clone(),

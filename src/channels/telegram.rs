@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use crate::channels::answers::{Answers, Said, line, word};
 use crate::channels::chat::{Chat, Link};
 use crate::channels::escape::escape;
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
+use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, within};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
 use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{
     Accepted, Config, ContentPermanent, Credential, RecipientPermanent, Throttled, Transient,
 };
-use crate::core::model::{ChannelCard, ChannelClass, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, Outcome};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -83,11 +83,8 @@ impl Bot {
             card: ChannelCard {
                 body_limit: Some(TEXT),
                 // A chat takes one a second; a group 20 a minute.
-                lane_caps: vec![
-                    Rate { count: 1, per: Span::from_secs(1) },
-                    Rate { count: 20, per: Span::MINUTE },
-                ],
-                account_caps: vec![Rate { count: 25, per: Span::from_secs(1) }],
+                lane_caps: vec![within(1, Span::from_secs(1), making), within(20, Span::MINUTE, making)],
+                account_caps: vec![within(25, Span::from_secs(1), making)],
                 ..card
             },
             reach: config.http.clone(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::channels::acs3::host;
 use crate::channels::answers::{Answers, Said, line, word};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
+use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, within};
 use crate::channels::sms::{Receipts, Variables, check_value, international};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
@@ -171,7 +171,7 @@ impl Sms {
                 receipts: config.receipts.into(),
                 links: LinkRule::None,
                 lane_caps: vec![
-                    Rate { count: 1, per: Span::from_secs(30) },
+                    within(1, Span::from_secs(30), making),
                     Rate { count: config.per_day.max(1), per: Span::DAY },
                 ],
                 ..card
