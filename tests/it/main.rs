@@ -5,6 +5,7 @@ mod channels_kannel;
 mod channels_matrix;
 mod channels_providers;
 mod channels_smtp;
+mod channels_twilio;
 mod channels_webhook;
 mod console;
 mod couriers;
@@ -17,6 +18,9 @@ mod handbook;
 #[expect(clippy::disallowed_methods, reason = "these tests watch processes from outside, by the wall clock")]
 mod hostile;
 mod house;
+#[cfg(feature = "fail-points")]
+#[expect(clippy::disallowed_methods, reason = "these tests watch processes from outside, by the wall clock")]
+mod inboxes;
 mod oracle;
 #[expect(clippy::disallowed_methods, reason = "it watches a process from outside, by the wall clock")]
 mod polling;
