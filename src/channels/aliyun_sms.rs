@@ -12,13 +12,11 @@ use crate::channels::acs3::{self, AliyunKeyConfig, Call, Key};
 use crate::channels::answers::word;
 use crate::channels::callback::aliyun::Ears;
 use crate::channels::callback::{Hears, PathCallbackConfig};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
+use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, within};
 use crate::channels::sms::{AskedReceipts, Variables, asked, check_value, domestic};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::{Claim, Inquiry};
-use crate::core::model::{
-    ChannelCard, ChannelClass, LinkRule, Outcome, Rate, ReplyPath, Statement, StatementKind,
-};
+use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, ReplyPath, Statement, StatementKind};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 
@@ -147,7 +145,7 @@ impl Sms {
                 reply: if ears.is_some() { ReplyPath::Text } else { card.reply },
                 links: LinkRule::None,
                 // What a number gets by one signature and template.
-                lane_caps: vec![Rate { count: 50, per: Span::DAY }],
+                lane_caps: vec![within(50, Span::DAY, making)],
                 ..card
             },
             reach: config.http.clone(),

@@ -10,11 +10,13 @@ use crate::channels::acs3::{self, AliyunKeyConfig, Call, Key};
 use crate::channels::aliyun_sms::AliyunTemplateConfig;
 use crate::channels::callback::aliyun::Ears;
 use crate::channels::callback::{Hears, PathCallbackConfig};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, too_long};
+use crate::channels::provider::{
+    Made, Provider, ReachConfig, Reply, Request, bad_address, build, too_long, within,
+};
 use crate::channels::sms::{Receipts, Variables, domestic};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
-use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::sign;
@@ -118,9 +120,9 @@ impl Voice {
                 links: LinkRule::None,
                 // Two calls within a second block both.
                 lane_caps: vec![
-                    Rate { count: 1, per: Span::from_secs(65) },
-                    Rate { count: 5, per: Span::HOUR },
-                    Rate { count: 20, per: Span::DAY },
+                    within(1, Span::MINUTE, making),
+                    within(5, Span::HOUR, making),
+                    within(20, Span::DAY, making),
                 ],
                 ..card
             },

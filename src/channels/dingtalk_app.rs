@@ -15,7 +15,7 @@ use crate::channels::callback::{Card, Face, Hears, Place};
 use crate::channels::chat::{Chat, Link};
 use crate::channels::dingtalk_robot::{lines, paragraphs};
 use crate::channels::provider::{
-    Made, Provider, ReachConfig, Reply, Request, Token, bad_address, build, too_long,
+    Made, Provider, ReachConfig, Reply, Request, Token, bad_address, build, too_long, within,
 };
 use crate::channels::wecom_app::read_token;
 use crate::channels::{Adapter, BuildFault, Making, Markup};
@@ -24,7 +24,7 @@ use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{
     Accepted, Config, ContentPermanent, Credential, RecipientPermanent, RecipientThrottled, Throttled,
 };
-use crate::core::model::{ChannelCard, ChannelClass, Class, Outcome, Rate, ReplyPath};
+use crate::core::model::{ChannelCard, ChannelClass, Class, Outcome, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -122,8 +122,8 @@ impl App {
             card: ChannelCard {
                 body_limit: Some(TEXT),
                 reply: if ears.is_some() { ReplyPath::Button } else { card.reply },
-                lane_caps: vec![Rate { count: 20, per: Span::MINUTE }],
-                account_caps: vec![Rate { count: 20, per: Span::from_secs(1) }],
+                lane_caps: vec![within(20, Span::MINUTE, making)],
+                account_caps: vec![within(20, Span::from_secs(1), making)],
                 ..card
             },
             reach: config.http.clone(),

@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 
 use crate::channels::answers::{Answers, line, said};
 use crate::channels::chat::{Chat, Link, Mention};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, build, too_long};
+use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, build, too_long, within};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
 use crate::core::ids::Secret;
-use crate::core::model::{ChannelCard, ChannelClass, Outcome, OutcomeClass, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, Outcome, OutcomeClass};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -135,7 +135,7 @@ impl Robot {
         Ok(Made {
             card: ChannelCard {
                 body_limit: Some(TEXT),
-                account_caps: vec![Rate { count: 20, per: Span::MINUTE }],
+                account_caps: vec![within(20, Span::MINUTE, making)],
                 ..card
             },
             reach: config.http.clone(),

@@ -14,7 +14,7 @@ use crate::channels::callback::feishu::{Ears, FeishuCallbackConfig};
 use crate::channels::callback::{Card, Face, Hears, Place};
 use crate::channels::chat::{Chat, Link};
 use crate::channels::provider::{
-    Made, Provider, ReachConfig, Reply, Request, Token, bad_address, build, too_long,
+    Made, Provider, ReachConfig, Reply, Request, Token, bad_address, build, too_long, within,
 };
 use crate::channels::wecom_app::read_token;
 use crate::channels::{Adapter, BuildFault, Making, Markup};
@@ -23,7 +23,7 @@ use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{
     Accepted, Config, ContentPermanent, Credential, RecipientPermanent, Throttled, Transient,
 };
-use crate::core::model::{ChannelCard, ChannelClass, Class, DuplicateKey, Outcome, Rate, ReplyPath};
+use crate::core::model::{ChannelCard, ChannelClass, Class, DuplicateKey, Outcome, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -121,10 +121,10 @@ impl App {
                 body_limit: Some(TEXT),
                 reply: if ears.is_some() { ReplyPath::Button } else { card.reply },
                 duplicate_key: DuplicateKey::Strong { horizon: Span::HOUR },
-                lane_caps: vec![Rate { count: 5, per: Span::from_secs(1) }],
+                lane_caps: vec![within(5, Span::from_secs(1), making)],
                 account_caps: vec![
-                    Rate { count: 50, per: Span::from_secs(1) },
-                    Rate { count: 1000, per: Span::MINUTE },
+                    within(50, Span::from_secs(1), making),
+                    within(1000, Span::MINUTE, making),
                 ],
                 ..card
             },

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use crate::channels::answers::{Answers, line, said};
 use crate::channels::chat::{Chat, Mention};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, build, too_long};
+use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, build, too_long, within};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
 use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{Config, ContentPermanent, Throttled};
-use crate::core::model::{ChannelCard, ChannelClass, Class, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, Class, Outcome};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -120,10 +120,7 @@ impl Robot {
         Ok(Made {
             card: ChannelCard {
                 body_limit: Some(TEXT),
-                account_caps: vec![
-                    Rate { count: 5, per: Span::from_secs(1) },
-                    Rate { count: 100, per: Span::MINUTE },
-                ],
+                account_caps: vec![within(5, Span::from_secs(1), making), within(100, Span::MINUTE, making)],
                 ..card
             },
             reach: config.http.clone(),

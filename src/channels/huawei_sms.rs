@@ -11,13 +11,15 @@ use crate::channels::acs3::host;
 use crate::channels::answers::{Answers, Said, line, word};
 use crate::channels::callback::Hears;
 use crate::channels::callback::huawei::{Ears, HuaweiCallbackConfig};
-use crate::channels::provider::{FORM, Made, Provider, ReachConfig, Reply, Request, bad_address, build};
+use crate::channels::provider::{
+    FORM, Made, Provider, ReachConfig, Reply, Request, bad_address, build, within,
+};
 use crate::channels::sms::{Receipts, Variables, check_value, international};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
 use crate::core::ids::{Secret, hex};
 use crate::core::model::OutcomeClass::{Accepted, Config};
-use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -119,8 +121,8 @@ impl Sms {
                 links: LinkRule::None,
                 lane_caps: vec![
                     // The same text twice in 59 s is the narrower of their limits.
-                    Rate { count: 2, per: Span::MINUTE },
-                    Rate { count: 50, per: Span::DAY },
+                    within(2, Span::MINUTE, making),
+                    within(50, Span::DAY, making),
                 ],
                 ..card
             },

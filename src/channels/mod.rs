@@ -62,7 +62,7 @@ pub use crate::wire::http::Limits;
 pub use crate::wire::secret::{InlineSecret, SecretFault};
 pub use config::ChannelConfig;
 pub use escape::Markup;
-pub use provider::ReachConfig;
+pub use provider::{Local, ReachConfig};
 
 /// A channel as it is configured.
 pub trait Channel: Send + Sync + 'static {
@@ -202,6 +202,8 @@ pub struct Making<'a> {
     pub clock: Clock,
     /// The name of the channel: set by [`build`].
     pub name: Arc<str>,
+    /// Providers in this process, in place of the network.
+    pub way: Option<Arc<dyn Local>>,
 }
 
 impl fmt::Debug for Making<'_> {
@@ -263,6 +265,7 @@ pub fn build_one(
         limits: making.limits,
         clock: Arc::clone(&making.clock),
         name: Arc::clone(&name),
+        way: making.way.clone(),
     };
     let Some(adapter) = config.adapter() else {
         let fault = BuildFault::Setting("has no section of an adapter".to_owned());

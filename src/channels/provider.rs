@@ -23,7 +23,9 @@ use crate::channels::{
     Adapter, BuildError, BuildFault, Channel, ChannelCard, ChannelConfig, Clock, Limits, Making,
 };
 use crate::core::alerting::{Claim, Inquiry};
-use crate::core::model::{DuplicateKey, LinkRule, Outcome, OutcomeClass, ReceiptPath, ReplyPath, Statement};
+use crate::core::model::{
+    DuplicateKey, LinkRule, Outcome, OutcomeClass, Rate, ReceiptPath, ReplyPath, Statement,
+};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::http::{ClientConfig, client, http_date, is_public, read_ca, retry_after};
@@ -282,6 +284,14 @@ fn card(adapter: &Adapter, config: &ChannelConfig, making: &Making<'_>) -> Chann
     }
 }
 
+/// A limit of a provider as a budget of ours. The provider counts what reaches it, we count what leaves, and what leaves
+/// later may overtake what left before: so our window is longer by as much as an attempt may last, and one of seconds
+/// twice as long. A day is any 24 hours, and not one of the calendar.
+pub(crate) fn within(count: u32, per: Span, making: &Making<'_>) -> Rate {
+    let late = Span::from_millis(i64::try_from(making.limits.total.as_millis()).unwrap_or(i64::MAX));
+    Rate { count, per: per + late.min(per) }
+}
+
 /// Makes the channel of a section.
 pub(crate) fn build<C, P: Provider>(
     adapter: &'static Adapter,
@@ -299,8 +309,12 @@ pub(crate) fn build<C, P: Provider>(
             connections: config.max_inflight,
             public_only: !made.reach.allow_private,
         };
+        let way = match &making.way {
+            Some(local) => Way::Here(Arc::clone(local)),
+            None => Way::Net(client(&http, &making.limits)?),
+        };
         Ok(Posted {
-            client: client(&http, &making.limits)?,
+            way,
             made,
             limits: making.limits,
             clock: Arc::clone(&making.clock),
@@ -314,10 +328,27 @@ pub(crate) fn build<C, P: Provider>(
     }
 }
 
+/// Where requests go.
+enum Way {
+    /// To the provider.
+    Net(reqwest::Client),
+    /// To one in this process.
+    Here(Arc<dyn Local>),
+}
+
+/// A provider in this process: what a simulation in virtual time writes to instead of the network. It answers at once.
+pub trait Local: Send + Sync {
+    /// Answers a request of a channel; an outcome where nothing comes back, as from a connection that broke.
+    ///
+    /// # Errors
+    /// No answer: what that means.
+    fn call(&self, channel: &str, request: reqwest::Request) -> Result<reqwest::Response, Outcome>;
+}
+
 /// A provider as a channel.
 struct Posted<P> {
     made: Made<P>,
-    client: reqwest::Client,
+    way: Way,
     limits: Limits,
     clock: Clock,
     /// The token and when it is to be renewed. Held over the renewal: whoever comes meanwhile waits for the same one.
@@ -419,7 +450,10 @@ impl<P: Provider> Posted<P> {
     /// One request and its answer, in bounds.
     async fn call(&self, request: &Request) -> Result<Reply, Outcome> {
         let request = request.outgoing(&self.made.reach).map_err(config_fault)?;
-        let mut answer = self.client.execute(request).await.map_err(failed)?;
+        let mut answer = match &self.way {
+            Way::Net(client) => client.execute(request).await.map_err(failed)?,
+            Way::Here(local) => local.call(&self.made.card.name, request)?,
+        };
         self.note_date(&answer);
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let mut body = Vec::new();

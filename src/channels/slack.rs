@@ -11,14 +11,14 @@ use crate::channels::answers::{Answers, Said, line};
 use crate::channels::callback::slack::{Ears, SlackCallbackConfig};
 use crate::channels::callback::{Card, Face, Hears, Place};
 use crate::channels::chat::{Button, Chat, Link, Mention, cut_bytes};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
+use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, within};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
 use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{
     Config, ContentPermanent, Credential, RecipientPermanent, Throttled, Transient,
 };
-use crate::core::model::{ChannelCard, ChannelClass, Outcome, OutcomeClass, Rate, ReplyPath};
+use crate::core::model::{ChannelCard, ChannelClass, Outcome, OutcomeClass, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -121,7 +121,7 @@ impl Slack {
                 body_limit: Some(TEXT),
                 reply: if ears.is_some() { ReplyPath::Button } else { card.reply },
                 // About one a second, with short bursts.
-                account_caps: vec![Rate { count: 50, per: Span::MINUTE }],
+                account_caps: vec![within(8, Span::from_secs(10), making), within(50, Span::MINUTE, making)],
                 ..card
             },
             reach: config.http.clone(),

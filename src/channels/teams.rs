@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::channels::answers::{Answers, Said, line};
 use crate::channels::chat::{Chat, Link};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, build, too_long};
+use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, build, too_long, within};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
 use crate::core::model::OutcomeClass::{Config, ContentPermanent, Credential};
-use crate::core::model::{ChannelCard, ChannelClass, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, Outcome};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -79,7 +79,7 @@ impl Flow {
         Ok(Made {
             card: ChannelCard {
                 body_limit: Some(TEXT),
-                account_caps: vec![Rate { count: 4, per: Span::from_secs(1) }],
+                account_caps: vec![within(4, Span::from_secs(1), making)],
                 ..card
             },
             reach: config.http.clone(),

@@ -13,14 +13,14 @@ use crate::channels::callback::telegram::{Ears, TelegramCallbackConfig};
 use crate::channels::callback::{Face, Hears, Place};
 use crate::channels::chat::{Button, Chat, Link};
 use crate::channels::escape::escape;
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
+use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, within};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
 use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{
     Accepted, Config, ContentPermanent, Credential, RecipientPermanent, Throttled, Transient,
 };
-use crate::core::model::{ChannelCard, ChannelClass, Outcome, Rate, ReplyPath};
+use crate::core::model::{ChannelCard, ChannelClass, Outcome, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -95,11 +95,8 @@ impl Bot {
                 body_limit: Some(TEXT),
                 reply: if ears.is_some() { ReplyPath::Button } else { card.reply },
                 // A chat takes one a second; a group 20 a minute.
-                lane_caps: vec![
-                    Rate { count: 1, per: Span::from_secs(1) },
-                    Rate { count: 20, per: Span::MINUTE },
-                ],
-                account_caps: vec![Rate { count: 25, per: Span::from_secs(1) }],
+                lane_caps: vec![within(1, Span::from_secs(1), making), within(20, Span::MINUTE, making)],
+                account_caps: vec![within(25, Span::from_secs(1), making)],
                 ..card
             },
             reach: config.http.clone(),

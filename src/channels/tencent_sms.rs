@@ -11,7 +11,7 @@ use crate::channels::acs3::host;
 use crate::channels::answers::{Answers, Said, line, word};
 use crate::channels::callback::tencent::Ears;
 use crate::channels::callback::{Hears, PathCallbackConfig};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
+use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, within};
 use crate::channels::sms::{AskedReceipts, Variables, asked, check_value, international};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::{Claim, Inquiry};
@@ -188,7 +188,7 @@ impl Sms {
                 reply: if ears.is_some() { ReplyPath::Text } else { card.reply },
                 links: LinkRule::None,
                 lane_caps: vec![
-                    Rate { count: 1, per: Span::from_secs(30) },
+                    within(1, Span::from_secs(30), making),
                     Rate { count: config.per_day.max(1), per: Span::DAY },
                 ],
                 ..card

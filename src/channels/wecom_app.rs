@@ -12,14 +12,16 @@ use crate::channels::answers::{Answers, by_status, line, said, word};
 use crate::channels::callback::wecom::{Ears, WecomCallbackConfig};
 use crate::channels::callback::{Face, Hears, Place};
 use crate::channels::chat::{Chat, cut_bytes};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, Token, bad_address, build};
+use crate::channels::provider::{
+    Made, Provider, ReachConfig, Reply, Request, Token, bad_address, build, within,
+};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
 use crate::core::ids::Secret;
 use crate::core::model::OutcomeClass::{
     Accepted, Config, ContentPermanent, Credential, RecipientPermanent, Throttled, Transient,
 };
-use crate::core::model::{ChannelCard, ChannelClass, DuplicateKey, Outcome, Rate, ReplyPath};
+use crate::core::model::{ChannelCard, ChannelClass, DuplicateKey, Outcome, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -105,8 +107,8 @@ impl App {
                 reply: if ears.is_some() { ReplyPath::Button } else { card.reply },
                 duplicate_key: DuplicateKey::ContentWindow { horizon: WINDOW },
                 // More than 30 a minute or 1,000 an hour to one person are dropped without a word.
-                lane_caps: vec![Rate { count: 20, per: Span::MINUTE }, Rate { count: 600, per: Span::HOUR }],
-                account_caps: vec![Rate { count: 600, per: Span::MINUTE }],
+                lane_caps: vec![within(20, Span::MINUTE, making), within(600, Span::HOUR, making)],
+                account_caps: vec![within(600, Span::MINUTE, making)],
                 ..card
             },
             reach: config.http.clone(),

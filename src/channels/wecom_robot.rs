@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::channels::answers::{Answers, line, said};
 use crate::channels::chat::{Chat, Mention, cut_bytes};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, build};
+use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, build, within};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
 use crate::core::model::OutcomeClass::{Config, ContentPermanent, Throttled, Transient};
-use crate::core::model::{ChannelCard, ChannelClass, Outcome, Rate};
+use crate::core::model::{ChannelCard, ChannelClass, Outcome};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 use crate::wire::secret::SecretConfig;
@@ -105,7 +105,7 @@ impl Robot {
                     WecomForm::Text => TEXT,
                     WecomForm::Markdown => MARKDOWN - FRAME,
                 }),
-                account_caps: vec![Rate { count: 20, per: Span::MINUTE }],
+                account_caps: vec![within(20, Span::MINUTE, making)],
                 ..card
             },
             reach: config.http.clone(),

@@ -1,8 +1,9 @@
-//! `shiftbell demo`: the whole of it without an account: simulated shops, the real daemon, and an inbox that shows what
-//! would have arrived, in a time that runs fast.
+//! `shiftbell demo`: the whole of it without an account: simulated shops, the real daemon with its real channels, and
+//! simulated providers whose messages are drawn as their apps would, in a time that runs fast.
 
 mod inbox;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
@@ -19,6 +20,7 @@ use crate::cli::run::{Job, work};
 use crate::config::environment;
 use crate::core::time::{Instant, Span};
 use crate::daemon::time::{FastTime, SystemTime, TimeSource};
+use crate::sim::inboxes::{HOOK, SECRET, kind};
 use crate::sim::stand::{Stand, Trade};
 
 use inbox::Inbox;
@@ -93,7 +95,7 @@ pub fn main(args: &DemoArgs, out: &mut impl Write, err: &mut impl Write) -> anyh
     door.set_nonblocking(true)?;
     let inbox_at = door.local_addr()?;
     let main = folder.0.join("shiftbell.toml");
-    std::fs::write(&main, settings(&inbox_at.to_string()))?;
+    std::fs::write(&main, settings(&format!("http://{inbox_at}/at")))?;
 
     let shops: Vec<_> =
         stand.addresses()?.into_iter().map(|(_, title, at)| format!("{title} http://{at}")).collect();
@@ -102,7 +104,7 @@ pub fn main(args: &DemoArgs, out: &mut impl Write, err: &mut impl Write) -> anyh
         (Arc::new(move || clock.read().wall), Inbox::new(Arc::clone(&time)));
     let job = Job {
         main,
-        env: environment::whole(),
+        env: secrets(environment::whole()),
         time,
         own_address: true,
         greet: Box::new(|out, _, _, link| greet(out, args.speed, &inbox_at.to_string(), link, &shops)),
@@ -125,19 +127,36 @@ pub fn main(args: &DemoArgs, out: &mut impl Write, err: &mut impl Write) -> anyh
     done
 }
 
-/// The main file of a demo: what is inside the program, the simulated shops, and the way to the inbox.
-fn settings(inbox: &str) -> String {
-    let channel = |name: &str| {
-        format!(
-            "[channels.{name}.webhook]\nurl = \"http://{inbox}/deliver/{name}\"\nallow_private = true\nduplicate_horizon = \"24h\"\n"
-        )
+/// The channels of a demo, and the providers that are simulated behind them.
+const CHANNELS: &[(&str, &str)] = &[
+    ("group", "dingtalk_robot"),
+    ("dingtalk", "dingtalk_app"),
+    ("wecom", "wecom_app"),
+    ("feishu", "feishu_app"),
+    ("sms", "aliyun_sms"),
+    ("voice", "aliyun_voice"),
+];
+
+/// The main file of a demo: what is inside the program, the simulated shops, and the way to the simulated providers.
+fn settings(providers: &str) -> String {
+    let section = |(channel, name): &(&str, &str)| {
+        let text = kind(name).map(|kind| kind.section(channel, &format!("{providers}/{name}")));
+        // Nobody pushes receipts here.
+        text.unwrap_or_default().replace("receipts = \"pushed\"", "receipts = \"none\"")
     };
+    let channels: Vec<String> = CHANNELS.iter().map(section).collect();
     format!(
-        "include = [\"builtin:examples/demo.toml\", \"sources.toml\"]\n\n{}{}\n\
+        "include = [\"builtin:examples/demo.toml\", \"sources.toml\"]\n\n{}\n\
          [server]\nlisten = \"127.0.0.1:8460\"\n\n[store.sqlite]\npath = \"shiftbell.db\"\n",
-        channel("im"),
-        channel("sms"),
+        channels.join("\n"),
     )
+}
+
+/// What the simulated providers want to see: public, and good for nothing else.
+fn secrets(mut env: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    env.insert("SIM_SECRET".to_owned(), SECRET.to_owned());
+    env.insert("SIM_HOOK".to_owned(), HOOK.to_owned());
+    env
 }
 
 fn greet(out: &mut dyn Write, speed: u32, inbox: &str, link: &str, shops: &[String]) -> std::io::Result<()> {
@@ -187,8 +206,10 @@ mod tests {
         let stand = Stand::open(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, trade, now).unwrap();
         stand.write(folder.path()).unwrap();
         let main = folder.path().join("shiftbell.toml");
-        std::fs::write(&main, settings("127.0.0.1:9")).unwrap();
-        let ready = load_settings(&main, &environment::whole(), Some(now)).unwrap_or_else(|e| panic!("{e}"));
+        std::fs::write(&main, settings("http://127.0.0.1:9/at")).unwrap();
+        let env = secrets(environment::whole());
+        let ready = load_settings(&main, &env, Some(now)).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(ready.settings.channels.len(), CHANNELS.len(), "every channel is one that there is");
         assert!(ready.settings.sources.contains_key("pdd-flagship"), "{:?}", ready.settings.sources.keys());
         let made = ready.settings.sources["pdd-flagship"].platform("pdd-flagship", &environment::whole());
         assert!(made.is_ok(), "{:?}", made.err());

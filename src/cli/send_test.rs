@@ -49,7 +49,8 @@ pub fn main(args: &SendTestArgs, out: &mut impl Write, err: &mut impl Write) -> 
         bail!("found no channel `{}`, expected one of: {known}", args.channel);
     };
     let limits = Limits::from(&settings.alerting.send);
-    let making = Making { env: &env, limits, clock: Arc::new(wall), name: args.channel.as_str().into() };
+    let making =
+        Making { env: &env, limits, clock: Arc::new(wall), name: args.channel.as_str().into(), way: None };
     let channel = build_one(&args.channel, config, &making)?;
     let zone = jiff::tz::TimeZone::get(&settings.desk.zone).context("desk.zone")?;
     let person: PersonId = "test".into();

@@ -30,9 +30,13 @@ pub struct SimArgs {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// How many minutes of virtual time each.
-    #[arg(long, default_value_t = sim::MINUTES)]
-    minutes: i64,
+    /// How many minutes of virtual time each: 80, or 600 of busy days.
+    #[arg(long)]
+    minutes: Option<i64>,
+    /// Busy days: the real adapters, and behind them simulated providers that count and punish as the real ones do. No
+    /// robot may be muted, no number be over its cap, and all that is urgent be out in 22 s.
+    #[arg(long)]
+    busy: bool,
     /// Print everything that happened.
     #[arg(long)]
     trace: bool,
@@ -120,7 +124,10 @@ pub fn main(args: &SimArgs, out: &mut impl Write, err: &mut impl Write) -> anyho
     }
     let (next, failed) = (AtomicU64::new(args.from), Mutex::new(Vec::new()));
     let end = args.from.saturating_add(args.seeds);
-    let length = Span::from_minutes(args.minutes.max(1));
+    let usual = if args.busy { sim::busy::MINUTES } else { sim::MINUTES };
+    let minutes = args.minutes.unwrap_or(usual).max(1);
+    let length = Span::from_minutes(minutes);
+    let play = if args.busy { sim::run_busy } else { sim::run };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..cores {
@@ -130,7 +137,7 @@ pub fn main(args: &SimArgs, out: &mut impl Write, err: &mut impl Write) -> anyho
                     if seed >= end {
                         return;
                     }
-                    let run = sim::run(seed, length);
+                    let run = play(seed, length);
                     let keep = args.trace || args.about.is_some();
                     if run.as_ref().is_ok_and(|run| !run.failed()) && !keep {
                         continue;
@@ -157,12 +164,12 @@ pub fn main(args: &SimArgs, out: &mut impl Write, err: &mut impl Write) -> anyho
             bad += 1;
             writeln!(
                 out,
-                "seed {seed} fails: shiftbell sim --from {seed} --seeds 1 --minutes {}",
-                args.minutes
+                "seed {seed} fails: shiftbell sim{} --from {seed} --seeds 1 --minutes {minutes}",
+                if args.busy { " --busy" } else { "" }
             )?;
             writeln!(out, "{}", run.story())?;
         }
     }
-    writeln!(err, "{} seeds of {} minutes, {bad} failed", args.seeds, args.minutes)?;
+    writeln!(err, "{} seeds of {minutes} minutes, {bad} failed", args.seeds)?;
     Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

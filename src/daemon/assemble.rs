@@ -66,6 +66,7 @@ pub fn assemble(ready: &Ready, ground: &Ground, revision: u64) -> Result<Assembl
         limits: Limits::from(&settings.alerting.send),
         clock: ground.clock.clone(),
         name: "".into(),
+        way: None,
     };
     let (channels, broken) = build(&settings.channels, &making);
     if channels.is_empty() {

@@ -7,6 +7,8 @@
 //! commit, and only then its effects. What was not committed is lost with the process, and the next one loads what the
 //! store has. The same seed gives the same trace to the byte, over any store.
 //!
+//! `busy.rs` is the same world with the real channels, and behind them the simulated providers of `inboxes/`.
+//!
 //! What is checked where (`delivery_semantics` §19; each function is named by its id):
 //!
 //! | id | where | looks at |
@@ -35,7 +37,9 @@
 //! | I49 | `invariants/rows.rs`, `world.rs` | every commit; every configuration that is offered |
 //! | I50 | `invariants/rows.rs` | everything kept, at rest |
 
+pub mod busy;
 pub mod helpdesk;
+pub mod inboxes;
 pub mod invariants;
 pub mod kept;
 pub mod land;
@@ -88,6 +92,17 @@ pub fn run(seed: u64, length: Span) -> Result<Run, String> {
 /// The land of the seed is wrong, which is a mistake of the simulation.
 pub fn run_on(seed: u64, length: Span, store: Arc<dyn Store>) -> Result<Run, String> {
     let mut world = World::new(seed, length, store)?;
+    world.run(length);
+    Ok(Run { seed, found: std::mem::take(&mut world.found), trace: std::mem::take(&mut world.trace) })
+}
+
+/// Runs the busy day of a seed for so long, over a store in memory: real channels, and behind them providers that count
+/// and punish.
+///
+/// # Errors
+/// The land of the seed is wrong, which is a mistake of the simulation.
+pub fn run_busy(seed: u64, length: Span) -> Result<Run, String> {
+    let mut world = World::busy(seed, length, Arc::new(MemoryStore::new()), |_| {})?;
     world.run(length);
     Ok(Run { seed, found: std::mem::take(&mut world.found), trace: std::mem::take(&mut world.trace) })
 }

@@ -5,6 +5,7 @@ use crate::core::ids::Id;
 use crate::core::model::{Outcome, Statement, Subject};
 use crate::core::time::Span;
 
+use super::inboxes::Trouble;
 use super::provider::Weather;
 use super::source::{Case, Turn};
 use super::trace::What;
@@ -25,6 +26,8 @@ pub enum Happening {
     Ticket,
     /// Hundreds of parcels stall.
     Storm,
+    /// Many buyers write within a minute.
+    Rush,
     /// Something happens to a case.
     Case(usize, Case, Turn),
     /// Somebody does something.
@@ -63,6 +66,7 @@ impl World {
             Happening::Poll(source) => self.poll(source),
             Happening::Ticket => self.ticket(),
             Happening::Storm => self.storm(),
+            Happening::Rush => self.rush(),
             Happening::Case(source, case, turn) => {
                 let now = self.truth();
                 self.said(format!("{} of {}: {turn:?}", case.id, self.sources[source].name));
@@ -82,6 +86,9 @@ impl World {
             Happening::Fair(channel) => {
                 if let Some(provider) = self.providers.get_mut(&channel) {
                     provider.weather = Weather::Fine;
+                }
+                if let Some(phones) = &self.phones {
+                    phones.trouble(&channel, Trouble::None);
                 }
                 self.said(format!("channel {channel}: fine"));
             }
@@ -114,8 +121,11 @@ impl World {
     fn calm_down(&mut self) {
         self.calm = true;
         self.death = None;
-        for provider in self.providers.values_mut() {
+        for (channel, provider) in &mut self.providers {
             provider.weather = Weather::Fine;
+            if let Some(phones) = &self.phones {
+                phones.trouble(channel, Trouble::None);
+            }
         }
         for source in 0..self.sources.len() {
             self.seeing(source);
@@ -158,8 +168,42 @@ impl World {
         self.later(after, Happening::Storm);
     }
 
+    /// Many write within a minute, and most of them are not answered in time.
+    fn rush(&mut self) {
+        if self.calm {
+            return;
+        }
+        let now = self.truth();
+        let many = self.dice.between(10, 40);
+        self.said(format!("{many} buyers write within a minute"));
+        for _ in 0..many {
+            let source = self.dice.below(self.sources.len());
+            let (case, turns) = self.sources[source].ticket(&mut self.dice, now);
+            for (after, turn) in turns {
+                self.later(after, Happening::Case(source, case.clone(), turn));
+            }
+        }
+        let after = self.dice.span(600, self.profile.rushes);
+        self.later(after, Happening::Rush);
+    }
+
     fn weather(&mut self) {
         if self.calm {
+            return;
+        }
+        if let Some(phones) = &self.phones {
+            // One at a time: with all of them gone nothing can be in time.
+            let (names, troubles) =
+                (phones.names().collect::<Vec<_>>(), [Trouble::Busy, Trouble::Silent, Trouble::Deaf]);
+            let lasts = self.dice.span(60, 900);
+            if let (Some(name), Some(trouble)) = (self.dice.pick(&names).cloned(), self.dice.pick(&troubles))
+            {
+                phones.trouble(&name, *trouble);
+                self.said(format!("channel {name}: {trouble:?} for {lasts}"));
+                self.later(lasts, Happening::Fair(name));
+            }
+            let after = lasts + self.dice.span(300, self.profile.weather);
+            self.later(after, Happening::Weather);
             return;
         }
         let names: Vec<_> = self.providers.keys().cloned().collect();

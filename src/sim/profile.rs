@@ -27,6 +27,8 @@ pub struct Profile {
     pub blindness: bool,
     /// People silence things.
     pub silences: bool,
+    /// A rush of buyers at least every so many seconds; 0 never.
+    pub rushes: i64,
 }
 
 impl Profile {
@@ -44,6 +46,7 @@ impl Profile {
             reloads: dice.chance(35),
             blindness: dice.chance(30),
             silences: dice.chance(35),
+            rushes: 0,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::channels::render::Templates;
 use crate::core::alerting::{Claim, Letter, RenderFault, Renderer, Response, Room, Setup, Signal};
 use crate::core::clock::ReloadMode;
 use crate::core::engine::Desk;
@@ -20,6 +21,7 @@ use crate::daemon::business::{BusinessTime, Evidence};
 use crate::daemon::time::Reading;
 use crate::store::Store;
 
+use super::busy::{self, Phones};
 use super::invariants::{self, Found, Step};
 use super::kept::Kept;
 use super::land::{DESK, KEY, Land};
@@ -74,6 +76,9 @@ pub struct World {
     pub(super) queue: BTreeMap<(i64, u64), Happening>,
     pub(super) order: u64,
     pub(super) providers: BTreeMap<Arc<str>, Provider>,
+    /// Real channels, in place of the providers that go by their cards.
+    pub(super) phones: Option<Phones>,
+    renderer: Arc<dyn Renderer + Send + Sync>,
     pub(super) sources: Vec<Source>,
     pub(super) blind_since: Vec<Instant>,
     boot: u64,
@@ -151,6 +156,34 @@ impl World {
         let mut dice = Dice::new(seed);
         let profile = Profile::new(&mut dice);
         let land = Land::new(&mut dice.fork());
+        let mut world = World::of(dice, profile, land, store)?;
+        world.plan(length);
+        Ok(world)
+    }
+
+    /// A busy day of a seed, with real channels, over a store that is empty. `mend` may change the land first.
+    ///
+    /// # Errors
+    /// The land of the seed, or a channel, is wrong.
+    pub fn busy(
+        seed: u64,
+        length: Span,
+        store: Arc<dyn Store>,
+        mend: impl FnOnce(&mut Land),
+    ) -> Result<World, String> {
+        let mut dice = Dice::new(seed);
+        let profile = busy::profile(&mut dice);
+        let phones = Phones::new(dice.fork())?;
+        let mut land = busy::land(&mut dice.fork(), phones.cards());
+        mend(&mut land);
+        let mut world = World::of(dice, profile, land, store)?;
+        world.phones = Some(phones);
+        world.renderer = Arc::new(Templates::load(None));
+        world.plan(length);
+        Ok(world)
+    }
+
+    fn of(mut dice: Dice, profile: Profile, land: Land, store: Arc<dyn Store>) -> Result<World, String> {
         let setup = Arc::new(land.setup()?);
         let day = dice.between(0, 3);
         let base = Instant::from_secs(1_772_380_800) + Span::from_minutes(day * 1440 + dice.between(0, 1439));
@@ -160,7 +193,7 @@ impl World {
             .map(|(name, card)| (name.clone(), Provider::new(card.clone(), dice.fork())))
             .collect();
         let reading = Reading { wall: base, elapsed: Span::ZERO };
-        let mut world = World {
+        Ok(World {
             business: BusinessTime::new(reading, land.config.catch_up_after),
             dice,
             profile,
@@ -182,6 +215,8 @@ impl World {
             queue: BTreeMap::new(),
             order: 0,
             providers,
+            phones: None,
+            renderer: Arc::new(Blunt),
             sources: vec![Source::new("tmall"), Source::new("jd")],
             blind_since: vec![base; 2],
             boot: 0,
@@ -194,9 +229,7 @@ impl World {
             turn: Turn::default(),
             commits: 0,
             broken: false,
-        };
-        world.plan(length);
-        Ok(world)
+        })
     }
 
     /// What is going to happen.
@@ -222,6 +255,7 @@ impl World {
             (profile.deaths > 0, 2000, Happening::Die),
             (profile.jumps, 5000, Happening::Jump),
             (profile.reloads, 5000, Happening::Reload),
+            (profile.rushes > 0, 1200, Happening::Rush),
         ] {
             if on {
                 let after = self.dice.span(20, to);

@@ -22,6 +22,7 @@ pub(crate) fn making<'a>(env: &'a BTreeMap<String, String>, total: Duration) -> 
         limits: Limits { connect: Duration::from_secs(3), total },
         clock: Arc::new(|| NOW),
         name: "test".into(),
+        way: None,
     }
 }
 

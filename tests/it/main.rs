@@ -6,6 +6,7 @@ mod channels_kannel;
 mod channels_matrix;
 mod channels_providers;
 mod channels_smtp;
+mod channels_twilio;
 mod channels_webhook;
 #[expect(clippy::disallowed_methods, reason = "it watches a process from outside, by the wall clock")]
 mod claims;
@@ -20,6 +21,9 @@ mod handbook;
 #[expect(clippy::disallowed_methods, reason = "these tests watch processes from outside, by the wall clock")]
 mod hostile;
 mod house;
+#[cfg(feature = "fail-points")]
+#[expect(clippy::disallowed_methods, reason = "these tests watch processes from outside, by the wall clock")]
+mod inboxes;
 mod oracle;
 #[expect(clippy::disallowed_methods, reason = "it watches a process from outside, by the wall clock")]
 mod polling;

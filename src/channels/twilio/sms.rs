@@ -8,13 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::channels::callback::Hears;
 use crate::channels::callback::twilio::{Ears, TwilioCallbackConfig};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, too_long};
+use crate::channels::provider::{
+    Made, Provider, ReachConfig, Reply, Request, bad_address, build, too_long, within,
+};
 use crate::channels::sms::{Receipts, international, parts};
 use crate::channels::twilio::{BASE, TwilioAccountConfig, check_callback, read, request};
 use crate::channels::{Adapter, BuildFault, Making, Markup};
 use crate::core::alerting::Claim;
 use crate::core::ids::Secret;
-use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, Rate, ReplyPath};
+use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 
@@ -130,7 +132,7 @@ impl Sms {
                 links: if config.links { LinkRule::Any } else { LinkRule::None },
                 // Chinese takes three bytes for one of 67 places, English one for one of 153.
                 body_limit: Some(usize::from(config.max_parts) * 134),
-                account_caps: vec![Rate { count: 60, per: Span::MINUTE }],
+                account_caps: vec![within(60, Span::MINUTE, making)],
                 ..card
             },
             reach: config.http.clone(),

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::channels::callback::Hears;
 use crate::channels::callback::twilio::{Ears, TwilioCallbackConfig, VALUE};
 use crate::channels::escape::{Markup, escape};
-use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build};
+use crate::channels::provider::{Made, Provider, ReachConfig, Reply, Request, bad_address, build, within};
 use crate::channels::sms::{Receipts, Variables, international};
 use crate::channels::twilio::{BASE, TwilioAccountConfig, check_callback, read, request};
 use crate::channels::{Adapter, BuildFault, Making};
 use crate::core::alerting::Claim;
 use crate::core::ids::Secret;
-use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, Rate, ReplyPath};
+use crate::core::model::{ChannelCard, ChannelClass, LinkRule, Outcome, ReplyPath};
 use crate::core::problem::Problems;
 use crate::core::time::{Instant, Span};
 
@@ -125,11 +125,8 @@ impl Voice {
                 receipts: config.receipts.into(),
                 links: LinkRule::None,
                 body_limit: Some(TEXT),
-                lane_caps: vec![
-                    Rate { count: 1, per: Span::from_minutes(3) },
-                    Rate { count: 5, per: Span::HOUR },
-                ],
-                account_caps: vec![Rate { count: 60, per: Span::MINUTE }],
+                lane_caps: vec![within(1, Span::from_minutes(3), making), within(5, Span::HOUR, making)],
+                account_caps: vec![within(60, Span::MINUTE, making)],
                 ..card
             },
             reach: config.http.clone(),

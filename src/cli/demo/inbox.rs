@@ -1,47 +1,40 @@
-//! The inbox of a demo: takes what the daemon sends, and shows it on a page as it would have arrived.
+//! The inbox of a demo: simulated providers that take what the daemon sends, and a page that draws it as their apps would.
 
 use std::collections::VecDeque;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Query, State};
+use axum::http::header;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::time::Instant;
 use crate::daemon::time::TimeSource;
+use crate::sim::inboxes::serve::Inboxes;
+use crate::sim::inboxes::{Form, KINDS, Seen, Shown};
 
 /// So many messages are shown; older ones go.
 const MOST: usize = 1000;
-/// The longest message.
-const LONGEST: usize = 512 * 1024;
 
 const PAGE: &str = include_str!("inbox.html");
 const SCRIPT: &str = include_str!("inbox.js");
 const STYLE: &str = include_str!("inbox.css");
 
-/// A message as it arrived.
+/// A message as its app shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Arrived {
-    /// Counted from one.
-    n: u64,
-    /// When, in the demo's time.
-    at: Instant,
-    channel: String,
+    #[serde(flatten)]
+    seen: Seen,
+    /// The app, for people.
+    title_of_app: &'static str,
+    /// Whose phone it is on, or which group.
     person: String,
-    class: String,
-    purpose: String,
-    subject: String,
-    text: String,
-    /// Where it is acknowledged; the text has it as well.
+    /// Where it is acknowledged.
     ack: Option<String>,
-    #[serde(skip)]
-    key: String,
 }
 
 #[derive(Debug, Default)]
@@ -54,12 +47,44 @@ struct Shelf {
 #[derive(Clone)]
 pub(super) struct Inbox {
     held: Arc<Mutex<Shelf>>,
+    providers: Inboxes,
     time: Arc<dyn TimeSource>,
+}
+
+/// Whose address it is, as `config/examples/demo.toml` has them.
+fn person(shown: &Shown) -> &str {
+    match shown.to.as_str() {
+        "" => "售后一组(群)",
+        "ou_xiaochen" | "13800131002" => "小陈",
+        "ou_xiaozhao" | "13800131004" => "小赵",
+        "ou_zhanzhang" | "13800131007" => "站长",
+        "13800131001" => "小林",
+        "13800131003" => "小王",
+        "13800131005" => "阿敏",
+        "13800131006" => "周经理",
+        other => other,
+    }
+}
+
+/// Where a message is acknowledged: its button, or the link that says so in its text.
+fn ack(shown: &Shown) -> Option<String> {
+    let button = shown.buttons.iter().find(|button| button.label == "认领" && !button.url.is_empty());
+    if let Some(button) = button {
+        return Some(button.url.clone());
+    }
+    let (_, rest) = shown.text.split_once("[认领](").or_else(|| shown.text.split_once("认领:"))?;
+    let url = rest.trim_start().split([')', '\n', ' ']).next()?;
+    // DingTalk is told to open it in the browser.
+    let Ok(parsed) = reqwest::Url::parse(url) else { return None };
+    let inner = parsed.query_pairs().find(|(name, _)| name == "url" && parsed.scheme() == "dingtalk");
+    Some(inner.map_or_else(|| url.to_owned(), |(_, inner)| inner.into_owned()))
 }
 
 impl Inbox {
     pub(super) fn new(time: Arc<dyn TimeSource>) -> Inbox {
-        Inbox { held: Arc::default(), time }
+        let clock = Arc::clone(&time);
+        let providers = Inboxes::new(Arc::new(move || clock.read().wall), &[]);
+        Inbox { held: Arc::default(), providers, time }
     }
 
     /// Serves it until it is stopped.
@@ -69,45 +94,40 @@ impl Inbox {
     }
 
     fn router(self) -> Router {
+        let providers = self.providers.clone().router();
         Router::new()
             .route("/", get(|| async { shown("text/html; charset=utf-8", PAGE) }))
             .route("/inbox.js", get(|| async { shown("text/javascript; charset=utf-8", SCRIPT) }))
             .route("/inbox.css", get(|| async { shown("text/css; charset=utf-8", STYLE) }))
             .route("/messages", get(messages))
-            .route("/deliver/{channel}", post(deliver))
-            .layer(DefaultBodyLimit::max(LONGEST))
             .with_state(self)
+            .nest("/at", providers)
     }
 
-    fn held(&self) -> MutexGuard<'_, Shelf> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes a message; a second copy of one is dropped, as a good receiver does.
-    fn take(&self, channel: &str, key: &str, body: &Value) {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let at = self.time.read().wall;
-        let mut held = self.held();
-        if !key.is_empty() && held.messages.iter().any(|m| m.key == key && m.channel == channel) {
-            return;
+    /// The messages after a number, with what the providers have shown since they were asked last.
+    fn after(&self, after: u64) -> Vec<Arrived> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fresh = Vec::new();
+        for kind in KINDS {
+            if let Some(mut service) = self.providers.of(kind.name) {
+                fresh.extend(std::mem::take(&mut service.seen).into_iter().map(|seen| (kind.title, seen)));
+            }
         }
-        held.count += 1;
-        let arrived = Arrived {
-            n: held.count,
-            at,
-            channel: channel.to_owned(),
-            person: text(&body["person"]["name"]),
-            class: text(&body["class"]),
-            purpose: text(&body["purpose"]),
-            subject: text(&body["subject"]),
-            text: text(&body["text"]),
-            ack: body["links"]["ack"].as_str().map(str::to_owned),
-            key: key.to_owned(),
-        };
-        held.messages.push_back(arrived);
-        if held.messages.len() > MOST {
+        fresh.sort_by_key(|(_, seen)| seen.at);
+        for (title_of_app, mut seen) in fresh {
+            held.count += 1;
+            seen.n = held.count;
+            let (person, ack) = (person(&seen.shown).to_owned(), ack(&seen.shown));
+            held.messages.push_back(Arrived { seen, title_of_app, person, ack });
+        }
+        while held.messages.len() > MOST {
             held.messages.pop_front();
         }
+        held.messages
+            .iter()
+            .filter(|m| m.seen.n > after && m.seen.shown.form != Form::Ring)
+            .cloned()
+            .collect()
     }
 }
 
@@ -125,17 +145,6 @@ fn shown(kind: &'static str, text: &'static str) -> impl IntoResponse {
     )
 }
 
-async fn deliver(
-    State(inbox): State<Inbox>,
-    Path(channel): Path<String>,
-    headers: HeaderMap,
-    Json(body): Json<Value>,
-) -> StatusCode {
-    let key = headers.get("webhook-id").and_then(|v| v.to_str().ok()).unwrap_or_default();
-    inbox.take(&channel, key, &body);
-    StatusCode::NO_CONTENT
-}
-
 #[derive(Deserialize)]
 struct After {
     #[serde(default)]
@@ -150,32 +159,61 @@ struct Since {
 
 async fn messages(State(inbox): State<Inbox>, Query(After { after }): Query<After>) -> Json<Since> {
     let now = inbox.time.read().wall;
-    let messages = inbox.held().messages.iter().filter(|m| m.n > after).cloned().collect();
-    Json(Since { now, messages })
+    Json(Since { now, messages: inbox.after(after) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::daemon::time::ManualTime;
+    use crate::sim::inboxes::{HOOK, SECRET};
+    use crate::sim::platforms::Asked;
+    use crate::wire::sign;
 
     #[test]
-    fn a_message_is_shown_once_and_old_ones_go() {
-        let inbox = Inbox::new(Arc::new(ManualTime::new(Instant::from_secs(1_800_000_000))));
-        let body = serde_json::json!({
-            "person": { "id": "lin", "name": "小林" }, "class": "p1", "purpose": "level", "subject": "s",
-            "text": "t", "links": { "ack": "http://127.0.0.1/a" },
-        });
-        inbox.take("im", "k1", &body);
-        inbox.take("im", "k1", &body);
-        inbox.take("sms", "k1", &body);
-        let seen: Vec<_> = inbox.held().messages.iter().map(|m| (m.n, m.channel.clone())).collect();
-        assert_eq!(seen, [(1, "im".to_owned()), (2, "sms".to_owned())]);
-        assert_eq!(inbox.held().messages[0].ack.as_deref(), Some("http://127.0.0.1/a"));
-        for n in 0..MOST {
-            inbox.take("im", &format!("m{n}"), &Value::Null);
+    fn what_a_provider_shows_is_counted_once_and_can_be_acknowledged() {
+        let now = Instant::from_secs(1_800_000_000);
+        let inbox = Inbox::new(Arc::new(ManualTime::new(now)));
+        let at = now.as_millis().to_string();
+        let sign = sign::base64(&sign::hmac_sha256(SECRET.as_bytes(), format!("{at}\n{SECRET}").as_bytes()));
+        let open = "dingtalk://dingtalkclient/page/link?url=http%3A%2F%2F127.0.0.1%2Fa%2F1&pc_slide=false";
+        let asked = |text: &str| Asked {
+            method: "POST".to_owned(),
+            path: "/robot/send".to_owned(),
+            query: [("access_token", HOOK), ("timestamp", &*at), ("sign", &*sign)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            headers: [("content-type".to_owned(), "application/json".to_owned())].into(),
+            body: serde_json::json!({ "msgtype": "markdown", "markdown": { "title": "t", "text": text } })
+                .to_string()
+                .into_bytes(),
+        };
+        for n in 0..3 {
+            let text = format!("### t{n}\n\n[认领]({open}) | [查看](http://127.0.0.1/v)");
+            inbox.providers.of("dingtalk_robot").unwrap().ask(&asked(&text), now).unwrap();
         }
-        let held = inbox.held();
-        assert_eq!((held.messages.len(), held.messages.back().map(|m| m.n)), (MOST, Some(MOST as u64 + 2)));
+        let all = inbox.after(0);
+        assert_eq!(all.iter().map(|m| m.seen.n).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(all[0].ack.as_deref(), Some("http://127.0.0.1/a/1"));
+        assert_eq!(all[0].person, "售后一组(群)");
+        assert_eq!(inbox.after(2).len(), 1);
+    }
+
+    #[test]
+    fn every_address_of_the_demo_is_somebodys() {
+        let text = include_str!("../../../config/examples/demo.toml");
+        for address in text.split("address = \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let shown = Shown {
+                id: String::new(),
+                to: address.to_owned(),
+                form: Form::Text,
+                title: String::new(),
+                text: String::new(),
+                colour: String::new(),
+                buttons: Vec::new(),
+                calls: Vec::new(),
+            };
+            assert!(!person(&shown).is_ascii(), "{address} is drawn without a name");
+        }
     }
 }

@@ -88,6 +88,18 @@ impl Asked {
         }
     }
 
+    /// A request as it came over the wire.
+    pub fn arrived(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Asked {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        Asked {
+            method: method.to_string(),
+            path: uri.path().to_owned(),
+            query: decoded(uri.query().unwrap_or_default()),
+            headers: headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
+            body: body.to_vec(),
+        }
+    }
+
     /// The body as a form: empty where it is none.
     pub fn form(&self) -> Params {
         self.typed("application/x-www-form-urlencoded").map(decoded).unwrap_or_default()
@@ -181,14 +193,7 @@ pub async fn serve<P: Simulated>(
         headers: HeaderMap,
         body: Bytes,
     ) -> Response {
-        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let asked = Asked {
-            method: method.to_string(),
-            path: uri.path().to_owned(),
-            query: decoded(uri.query().unwrap_or_default()),
-            headers: headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
-            body: body.to_vec(),
-        };
+        let asked = Asked::arrived(&method, &uri, &headers, &body);
         let mut platform = platform.lock().unwrap_or_else(PoisonError::into_inner);
         platform.answer(&asked, clock()).into_response()
     }

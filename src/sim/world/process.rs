@@ -21,7 +21,7 @@ impl World {
             learned: None,
             key: InstallationKey::new(KEY),
             epoch: self.boot,
-            renderer: Arc::new(Blunt),
+            renderer: self.renderer.clone(),
             expected: std::collections::BTreeMap::new(),
         }
     }
@@ -136,8 +136,9 @@ impl World {
             }
         });
         let room = self.room();
+        let renderer = self.renderer.clone();
         let done = self.with(|desk, now| {
-            let claims = desk.claim(&room, &Blunt, now);
+            let claims = desk.claim(&room, &*renderer, now);
             (claims, desk.inquiries(), desk.drain(), desk.alerting().conservation())
         });
         let Some((claims, inquiries, mut batch, conservation)) = done else { return };
@@ -246,7 +247,10 @@ impl World {
         let clock = self.base + Span::from_millis(self.elapsed);
         let limit = claim.deadline.since(self.now());
         let Some(provider) = self.providers.get_mut(&claim.to.lane.channel) else { return };
-        let handed = provider.hand(&claim, clock, limit);
+        let handed = match &mut self.phones {
+            Some(phones) => phones.hand(&claim, clock, limit),
+            None => provider.hand(&claim, clock, limit),
+        };
         let key = provider.card.duplicate_key;
         let channel = claim.to.lane.channel.clone();
         self.flying.insert((claim.message, claim.attempt), channel.clone());
@@ -297,5 +301,9 @@ impl World {
         invariants::rest(&step, event, &mut self.found);
         let secrets: Vec<String> = self.land.addresses().map(str::to_owned).collect();
         invariants::trace(&self.trace, &secrets, &mut self.found);
+        let Some(phones) = &self.phones else { return };
+        phones.strikes(&self.trace, &mut self.found);
+        let gathered = busy::urgent(&self.trace, &mut self.found);
+        self.said(format!("{gathered} urgent notices waited for the next message to somebody told lately"));
     }
 }

@@ -66,8 +66,10 @@ const SHORTEST: Span = Span::from_secs(60);
 const AGAIN: u8 = 2;
 /// It overlaps in full only after so many overlaps: reading the same rows each time would take most of all requests …
 const SELDOM: i64 = 2;
-/// … or after one, where that takes no more pages than this.
+/// … or after one, where that takes no more pages than this …
 const WIDEST: u64 = 5;
+/// … or after so many, where what is expected late is read again each round anyway.
+const RARELY: i64 = 4;
 /// So full pages are planned, in percent: what does not fit takes another request.
 const FULL: u64 = 80;
 /// A window of a busy list begins so long before the end of the one before, at least: platforms differ about which second
@@ -292,16 +294,20 @@ impl Cursor {
         if !lost.is_zero() {
             self.through = oldest;
         }
-        let narrow = self.wide.is_some_and(|wide| {
-            let since = end.since(wide.to);
-            let dear =
-                self.rate.is_none_or(|r| r.pages(since + rules.overlap, rules.page_size.into()) > WIDEST);
-            wide.busy && since < rules.overlap.times(if dear { SELDOM } else { 1 })
-        });
         let fresh = end.since(self.through);
         let late = self.late.filter(|late| {
             let is_busy = self.wide.is_some_and(|wide| wide.busy);
             is_busy && fresh < rules.overlap && end.since(late.seen) < UNPUNCTUAL
+        });
+        let narrow = self.wide.is_some_and(|wide| {
+            let since = end.since(wide.to);
+            let pages = self.rate.map(|rate| rate.pages(since + rules.overlap, rules.page_size.into()));
+            let overlaps = match late {
+                Some(_) => RARELY,
+                None if pages.is_none_or(|pages| pages > WIDEST) => SELDOM,
+                None => 1,
+            };
+            wide.busy && since < rules.overlap.times(overlaps)
         });
         // What was shown late since the last one that overlapped in full is in the next such.
         let whole = self.wide.map_or(self.through, |wide| wide.to.min(self.through)) - rules.overlap;

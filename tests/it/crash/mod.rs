@@ -13,7 +13,10 @@ mod world;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use world::{Make, World, wait_for};
+pub(crate) use receivers::readable;
+pub(crate) use way::{Way, now, said};
+use world::{Make, World};
+pub(crate) use world::{Program, wait_for};
 
 /// How a window is reached beyond tickets that come in and are late.
 #[derive(Clone, Copy, PartialEq)]

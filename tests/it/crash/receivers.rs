@@ -130,7 +130,7 @@ fn message_id(mail: &str) -> String {
 }
 
 /// The texts of a mail, decoded.
-fn readable(mail: &str) -> String {
+pub(crate) fn readable(mail: &str) -> String {
     let mut all = String::new();
     for part in mail.replace("\r\n", "\n").split("\n--") {
         let Some((head, body)) = part.split_once("\n\n") else { continue };

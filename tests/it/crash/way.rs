@@ -18,19 +18,19 @@ pub(super) struct Ack {
 
 /// The way to the program.
 #[derive(Clone)]
-pub(super) struct Way {
+pub(crate) struct Way {
     pub(super) socket: PathBuf,
     pub(super) next: Arc<AtomicU32>,
     acked: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl Way {
-    pub(super) fn by(socket: PathBuf) -> Way {
+    pub(crate) fn by(socket: PathBuf) -> Way {
         Way { socket, next: Arc::new(AtomicU32::new(1)), acked: Arc::default() }
     }
 
     /// So many tickets that nobody has seen yet.
-    pub(super) fn fresh(&self, count: usize) -> Vec<String> {
+    pub(crate) fn fresh(&self, count: usize) -> Vec<String> {
         (0..count).map(|_| format!("TICKET-{:05}", self.next.fetch_add(1, Ordering::Relaxed))).collect()
     }
 
@@ -99,7 +99,7 @@ impl Way {
         self.exchange("GET", "/-/ready", "").is_some_and(|(status, _)| status == 200)
     }
 
-    pub(super) fn ask(&self, method: &str, path: &str, body: &str) -> Option<Value> {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Option<Value> {
         let (status, body) = self.exchange(method, path, body)?;
         if status != 200 {
             return None;
@@ -108,7 +108,7 @@ impl Way {
     }
 
     /// One exchange over the socket of the machine; nothing when the program is not there, or dies over it.
-    pub(super) fn exchange(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+    pub(crate) fn exchange(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = UnixStream::connect(&self.socket).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
         let request = format!(
@@ -126,12 +126,12 @@ impl Way {
 }
 
 /// Now, in ms.
-pub(super) fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as i64
 }
 
 /// What a source says of a ticket whose buyer wrote at `at`.
-pub(super) fn said(id: &str, at: i64) -> String {
+pub(crate) fn said(id: &str, at: i64) -> String {
     let at = jiff::Timestamp::from_millisecond(at).expect("a year of ours");
     format!(
         "{{\"at\":\"{at}\",\"source\":\"shop\",\"kind\":\"ticket\",\"id\":\"{id}\",\

@@ -12,7 +12,7 @@ use crate::exim::Exim;
 
 /// Waits until `is` is true, or fails by name.
 #[track_caller]
-pub(super) fn wait_for(what: &str, limit: Duration, mut is: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, limit: Duration, mut is: impl FnMut() -> bool) {
     let until = Instant::now() + limit;
     while !is() {
         assert!(Instant::now() < until, "waited {limit:?} for {what}");
@@ -51,7 +51,7 @@ pub(super) struct World {
 }
 
 /// The program, killed when it is dropped.
-pub(super) struct Program {
+pub(crate) struct Program {
     child: Child,
 }
 
@@ -63,25 +63,43 @@ impl Drop for Program {
 }
 
 impl Program {
-    pub(super) fn kill(mut self) {
+    /// Starts the program with the configuration in a folder; with `point`, so that it dies there.
+    pub(crate) fn start(folder: &Path, env: &[(&'static str, String)], point: Option<&str>) -> Program {
+        let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("a log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shiftbell"));
+        command
+            .args(["run", "--config"])
+            .arg(folder.join("shiftbell.toml"))
+            .env_clear()
+            .envs(env.iter().map(|(name, value)| (*name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log);
+        if let Some(point) = point {
+            command.env("FAILPOINT", point);
+        }
+        Program { child: command.spawn().expect("the program is built") }
+    }
+
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
     }
 
-    pub(super) fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there").success());
     }
 
     /// Stops it in good order.
-    pub(super) fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.terminate();
         let status = self.ended_within(Duration::from_secs(20)).expect("an orderly stop within 20 s");
         assert!(status.success(), "an orderly stop ended with {status}");
     }
 
     /// How it ended, if it does in time.
-    pub(super) fn ended_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+    pub(crate) fn ended_within(&mut self, limit: Duration) -> Option<ExitStatus> {
         let until = Instant::now() + limit;
         loop {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
@@ -95,7 +113,7 @@ impl Program {
     }
 
     /// Whether it is killed by a signal in time.
-    pub(super) fn died_within(&mut self, limit: Duration) -> bool {
+    pub(crate) fn died_within(&mut self, limit: Duration) -> bool {
         self.ended_within(limit).is_some_and(|status| status.code().is_none())
     }
 }
@@ -167,20 +185,7 @@ impl World {
 
     /// Starts the program; with `point`, so that it dies there.
     pub(super) fn start(&self, point: Option<&str>) -> Program {
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_shiftbell"));
-        command
-            .args(["run", "--config"])
-            .arg(self.path("shiftbell.toml"))
-            .env_clear()
-            .envs(self.env.iter().map(|(name, value)| (*name, value)))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a log"))
-            .stderr(log);
-        if let Some(point) = point {
-            command.env("FAILPOINT", point);
-        }
-        Program { child: command.spawn().expect("the program is built") }
+        Program::start(self.folder.path(), &self.env, point)
     }
 
     /// Starts the program and waits until its desk answers.
