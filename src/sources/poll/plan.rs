@@ -596,6 +596,10 @@ impl Planner {
             self.not_before = elapsed + self.back_off(jitter);
             return;
         }
+        // Not every platform need answer for a page beyond the last.
+        if let Some(list) = call.and_then(|call| self.lists.get_mut(call.feed)) {
+            list.kept.cursor.count();
+        }
         let wait = failure.wait.unwrap_or(Span::ZERO).max(self.back_off(jitter));
         self.not_before = elapsed + wait;
         let reaction = failure.class.reaction();

@@ -66,10 +66,8 @@ const SHORTEST: Span = Span::from_secs(60);
 const AGAIN: u8 = 2;
 /// It overlaps in full only after so many overlaps: reading the same rows each time would take most of all requests …
 const SELDOM: i64 = 2;
-/// … or after one, where that takes no more pages than this …
+/// … or after one, where that takes no more pages than this.
 const WIDEST: u64 = 5;
-/// … or after so many, where what is expected late is read again each round anyway.
-const RARELY: i64 = 4;
 /// So full pages are planned, in percent: what does not fit takes another request.
 const FULL: u64 = 80;
 /// A window of a busy list begins so long before the end of the one before, at least: platforms differ about which second
@@ -81,7 +79,7 @@ const UNPUNCTUAL: Span = Span::from_minutes(120);
 /// How late it was is remembered for one to two of these.
 const HOUR: Span = Span::HOUR;
 /// What is read again of such a list reaches so much further back than the latest row was late.
-const LATER: Span = Span::from_secs(15);
+const LATER: Span = Span::from_secs(60);
 
 /// How far a list has been read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,6 +198,9 @@ struct Window {
 enum Stage {
     /// The first page, with the count of rows.
     Count,
+    /// Page `page`, counted from one, which is the last if as many rows come as lately, with the count of rows: where it is,
+    /// the first page is read once, and not at either end.
+    Guess { page: u64 },
     /// Page `page`, counted from one, of a window of `total` rows, read for the `again`th time.
     Down { page: u64, total: u64, again: u8 },
     /// Page `page`, counted from one, of what was changed at or after the beginning.
@@ -213,9 +214,13 @@ enum Stage {
 }
 
 impl Stage {
-    fn first(walk: Walk) -> Stage {
+    /// Of a window with that many pages, as far as can be told.
+    fn first(walk: Walk, pages: Option<u64>) -> Stage {
         match walk {
-            Walk::LastToFirst => Stage::Count,
+            Walk::LastToFirst => match pages {
+                Some(page) if (2..=DEEPEST).contains(&page) => Stage::Guess { page },
+                _ => Stage::Count,
+            },
             Walk::Keyset => Stage::Up { page: 1 },
             Walk::Forward { .. } => Stage::Next { page: 1, after: None },
         }
@@ -302,12 +307,8 @@ impl Cursor {
         let narrow = self.wide.is_some_and(|wide| {
             let since = end.since(wide.to);
             let pages = self.rate.map(|rate| rate.pages(since + rules.overlap, rules.page_size.into()));
-            let overlaps = match late {
-                Some(_) => RARELY,
-                None if pages.is_none_or(|pages| pages > WIDEST) => SELDOM,
-                None => 1,
-            };
-            wide.busy && since < rules.overlap.times(overlaps)
+            let is_dear = pages.is_none_or(|pages| pages > WIDEST);
+            wide.busy && since < rules.overlap.times(if is_dear { SELDOM } else { 1 })
         });
         // What was shown late since the last one that overlapped in full is in the next such.
         let whole = self.wide.map_or(self.through, |wide| wide.to.min(self.through)) - rules.overlap;
@@ -326,7 +327,8 @@ impl Cursor {
         // What is expected late comes first, and does not wait for what nobody expects.
         let rest = late.filter(|_| !narrow).map(|_| (whole.max(oldest).max(from - rules.longest), from));
         let rest = rest.filter(|(whole, from)| whole < from);
-        let stage = Stage::first(rules.walk);
+        let pages = self.rate.map(|rate| rate.pages(to.since(from), rules.page_size.into()));
+        let stage = Stage::first(rules.walk, pages);
         let (goal, begin) = (to, from);
         self.window =
             Some(Window { from, to, goal, stage, narrow, busy: false, begin, rows: 0, rest, read: None });
@@ -341,11 +343,19 @@ impl Cursor {
         lost
     }
 
+    /// Counts before it asks for any but the first page.
+    pub fn count(&mut self) {
+        if let Some(window) = self.window.as_mut().filter(|w| matches!(w.stage, Stage::Guess { .. })) {
+            window.stage = Stage::Count;
+        }
+    }
+
     /// What to ask next; `None` while no window is open.
     pub fn ask(&self, rules: &Rules) -> Option<Ask> {
         let window = self.window.as_ref()?;
         let (page, count) = match window.stage {
             Stage::Count => (1, true),
+            Stage::Guess { page } => (page, true),
             // The first page comes last, and says whether rows have come to light meanwhile.
             Stage::Down { page, .. } => (page, page == 1),
             Stage::Up { page } | Stage::Next { page, .. } => (page, false),
@@ -382,6 +392,19 @@ impl Cursor {
                         return Ok(self.halved(window));
                     }
                     many => Stage::Down { page: many, total, again: 0 },
+                }
+            }
+            Stage::Guess { page } => {
+                let total = facts.total.ok_or_else(|| malformed("no_total"))?;
+                let stage = |page| Stage::Down { page, total, again: 0 };
+                match pages(total) {
+                    0 => return Ok(self.over(rules, window)),
+                    1 => return Ok(Cursor { window: Some(Window { stage: stage(1), ..window }), ..*self }),
+                    many if many > DEEPEST && window.to.since(window.from) > SHORTEST => {
+                        return Ok(self.halved(window));
+                    }
+                    many if many == page => stage(many - 1),
+                    many => stage(many),
                 }
             }
             Stage::Down { page: 1, total, again } => {
@@ -439,7 +462,8 @@ impl Cursor {
         let rate = Some(Rate { rows: window.rows, over: window.to.since(window.begin) });
         let rate = if window.read.is_some() { self.rate } else { rate.filter(|rate| !rate.over.is_zero()) };
         if let (Some((from, to)), true) = (window.rest, is_over) {
-            let (stage, begin, read) = (Stage::first(rules.walk), from, Some(window.to));
+            let pages = rate.map(|rate| rate.pages(to.since(from), rules.page_size.into()));
+            let (stage, begin, read) = (Stage::first(rules.walk, pages), from, Some(window.to));
             let next = Window { from, to, goal: to, stage, begin, rows: 0, rest: None, read, ..window };
             return Cursor { window: Some(next), rate, ..*self };
         }
