@@ -64,7 +64,7 @@ const DEEPEST: u64 = 50;
 const SHORTEST: Span = Span::from_secs(60);
 /// A window whose count grew while it was read is read again so often at most; the overlap brings the rest.
 const AGAIN: u8 = 2;
-/// It overlaps in full only after so many overlaps: reading the same rows each time would take most of all requests …
+/// It overlaps in full only after so many overlaps, and one more where what is expected late is read each round: reading the same rows each time would take most of all requests …
 const SELDOM: i64 = 2;
 /// … or after one, where that takes no more pages than this.
 const WIDEST: u64 = 5;
@@ -78,8 +78,11 @@ const NARROW: Span = Span::from_secs(5);
 const UNPUNCTUAL: Span = Span::from_minutes(120);
 /// How late it was is remembered for one to two of these.
 const HOUR: Span = Span::HOUR;
-/// What is read again of such a list reaches so much further back than the latest row was late.
-const LATER: Span = Span::from_secs(60);
+/// What is read again of such a list reaches further back than the latest row was late: by this over the root of how often
+/// one was, because the more have come, the closer their latest is to how late they can be …
+const LATER: Span = Span::from_secs(180);
+/// … and by no more than this.
+const LATEST: Span = Span::from_secs(60);
 
 /// How far a list has been read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,23 +114,35 @@ struct Late {
     /// … and of the one before.
     #[serde(default)]
     before: Span,
+    /// How often one was late in them.
+    #[serde(default)]
+    count: u32,
     /// The window that showed the last of them ended then.
     seen: Instant,
 }
 
 impl Late {
-    /// What is to be expected.
+    /// How late they were at most.
     fn most(self) -> Span {
         self.by.max(self.before)
+    }
+
+    /// How far back to look for what may be shown now.
+    fn reach(self) -> Span {
+        let millis = LATER.as_millis().unsigned_abs();
+        let more = (millis * millis / u64::from(self.count).max(1)).isqrt();
+        self.most() + Span::from_millis(i64::try_from(more).unwrap_or(i64::MAX)).min(LATEST)
     }
 
     /// A window that ended at `to` showed a row so late.
     fn shown(self, by: Span, to: Instant) -> Late {
         let hours = to.since(self.since).as_millis() / HOUR.as_millis();
+        let (since, seen) = (to, to);
         match hours {
-            0 => Late { by: self.by.max(by), seen: to, ..self },
-            1 => Late { by, since: to, before: self.by, seen: to },
-            _ => Late { by, since: to, before: Span::ZERO, seen: to },
+            0 => Late { by: self.by.max(by), count: self.count.saturating_add(1), seen, ..self },
+            // What is left of them is about that many.
+            1 => Late { by, since, before: self.by, count: self.count / 2 + 1, seen },
+            _ => Late { by, since, before: Span::ZERO, count: 1, seen },
         }
     }
 }
@@ -258,7 +273,7 @@ pub struct Facts {
 impl Cursor {
     /// One that begins to read at `from`. The list has yet to show that it is punctual.
     pub fn new(from: Instant) -> Cursor {
-        let late = Some(Late { by: Span::ZERO, since: from, before: Span::DAY, seen: from });
+        let late = Some(Late { by: Span::ZERO, since: from, before: Span::DAY, count: 0, seen: from });
         Cursor { through: from, window: None, wide: None, rate: None, late }
     }
 
@@ -266,7 +281,8 @@ impl Cursor {
     pub fn shown_late(&mut self, oldest: Instant) {
         let Some(window) = &self.window else { return };
         let to = window.read.unwrap_or(window.to);
-        let late = self.late.unwrap_or(Late { by: Span::ZERO, since: to, before: Span::ZERO, seen: to });
+        let late =
+            self.late.unwrap_or(Late { by: Span::ZERO, since: to, before: Span::ZERO, count: 0, seen: to });
         self.late = Some(late.shown(self.through.since(oldest), to));
     }
 
@@ -308,13 +324,14 @@ impl Cursor {
             let since = end.since(wide.to);
             let pages = self.rate.map(|rate| rate.pages(since + rules.overlap, rules.page_size.into()));
             let is_dear = pages.is_none_or(|pages| pages > WIDEST);
-            wide.busy && since < rules.overlap.times(if is_dear { SELDOM } else { 1 })
+            let overlaps = if is_dear { SELDOM + i64::from(late.is_some()) } else { 1 };
+            wide.busy && since < rules.overlap.times(overlaps)
         });
         // What was shown late since the last one that overlapped in full is in the next such.
         let whole = self.wide.map_or(self.through, |wide| wide.to.min(self.through)) - rules.overlap;
         let from = if narrow || late.is_some() {
             let spare = self.rate.map(|rate| rate.spare(fresh, rules.page_size.into()));
-            let again = late.map_or(NARROW, |late| late.most() + LATER);
+            let again = late.map_or(NARROW, Late::reach);
             self.through - spare.unwrap_or(NARROW).max(again).max(NARROW).min(rules.overlap)
         } else {
             whole

@@ -267,19 +267,16 @@ fn the_rest_of_the_overlap_follows_what_is_expected_late() {
     let (rules, minute) = (rules(Walk::LastToFirst), Span::from_minutes(1));
     let list = List { rows: (0..1500).map(|s| (s as u32, at(s))).collect(), descending: true };
     let known = Cursor {
-        wide: Some(Wide { to: at(0), busy: true }),
+        wide: Some(Wide { to: at(300), busy: true }),
         rate: Some(Rate { rows: 60, over: minute }),
-        late: Some(Late { by: minute, since: at(0), before: Span::ZERO, seen: at(1100) }),
+        late: Some(Late { by: minute, since: at(0), before: Span::ZERO, count: 9, seen: at(1100) }),
         ..Cursor::new(at(1200))
     };
     let mut cursor = known.clone();
     cursor.open(&rules, at(1440));
     let asked = walked(&mut cursor, &rules, &list);
     assert_eq!(asked[..2], [(1080, 1260, 2, true), (1080, 1260, 1, true)]);
-    assert!(
-        asked.len() == 2 + 12 && asked[2..].iter().all(|ask| (ask.0, ask.1) == (-300, 1080)),
-        "{asked:?}"
-    );
+    assert!(asked.len() == 2 + 11 && asked[2..].iter().all(|ask| (ask.0, ask.1) == (0, 1080)), "{asked:?}");
     assert_eq!((cursor.through(), cursor.wide), (at(1260), Some(Wide { to: at(1260), busy: true })));
     // A row of the rest was as late as it is older than what had been read before this round.
     let mut cursor = known.clone();
@@ -290,16 +287,20 @@ fn the_rest_of_the_overlap_follows_what_is_expected_late() {
     assert_eq!(serde_json::from_str::<Cursor>(&serde_json::to_string(&cursor).unwrap()).unwrap(), cursor);
     cursor.shown_late(at(1020));
     let (by, now) = (minute.times(3), at(1260));
-    assert_eq!(cursor.late, Some(Late { by, since: at(0), before: Span::ZERO, seen: now }));
-    // It is remembered for an hour or two.
+    assert_eq!(cursor.late, Some(Late { by, since: at(0), before: Span::ZERO, count: 10, seen: now }));
+    // The more are late, the less later than the latest another one can be.
     let late = cursor.late.unwrap();
+    for (count, more) in [(0, 60_000), (9, 60_000), (36, 30_000), (100, 18_000)] {
+        assert_eq!(Late { count, ..late }.reach(), by + Span::from_millis(more), "{count}");
+    }
+    // It is remembered for an hour or two.
     assert_eq!(late.shown(minute, at(3700)).most(), by);
     assert_eq!(late.shown(minute, at(3700)).shown(minute, at(7400)).most(), minute);
     assert_eq!(late.shown(minute, at(7200)).most(), minute);
     // Where there are too few requests all of it is one window.
     let mut cursor = known;
     cursor.open_sparingly(&rules, at(1440));
-    assert!(walked(&mut cursor, &rules, &list).iter().all(|ask| (ask.0, ask.1) == (-300, 1260)));
+    assert!(walked(&mut cursor, &rules, &list).iter().all(|ask| (ask.0, ask.1) == (0, 1260)));
 }
 
 #[test]
