@@ -76,8 +76,10 @@ const NARROW: Span = Span::from_secs(5);
 
 /// So long after the last row that was shown late a busy list is still expected to show others.
 const UNPUNCTUAL: Span = Span::from_minutes(120);
-/// How late it was is remembered for one to two of these.
-const HOUR: Span = Span::HOUR;
+/// How late it was is remembered for one to two of these …
+const WATCH: Span = Span::from_minutes(180);
+/// … but that nothing is known of it only so long.
+const UNKNOWN: Span = Span::from_minutes(30);
 /// What is read again of such a list reaches further back than the latest row was late: by this over the root of how often
 /// one was, because the more have come, the closer their latest is to how late they can be …
 const LATER: Span = Span::from_secs(180);
@@ -106,7 +108,7 @@ pub struct Cursor {
 /// How late a list shows rows: so long after a window had ended that should have had them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Late {
-    /// The most of this hour …
+    /// The most of this watch …
     by: Span,
     /// … which began then …
     #[serde(default)]
@@ -136,9 +138,9 @@ impl Late {
 
     /// A window that ended at `to` showed a row so late.
     fn shown(self, by: Span, to: Instant) -> Late {
-        let hours = to.since(self.since).as_millis() / HOUR.as_millis();
+        let watches = to.since(self.since).as_millis() / WATCH.as_millis();
         let (since, seen) = (to, to);
-        match hours {
+        match watches {
             0 => Late { by: self.by.max(by), count: self.count.saturating_add(1), seen, ..self },
             // What is left of them is about that many.
             1 => Late { by, since, before: self.by, count: self.count / 2 + 1, seen },
@@ -273,7 +275,13 @@ pub struct Facts {
 impl Cursor {
     /// One that begins to read at `from`. The list has yet to show that it is punctual.
     pub fn new(from: Instant) -> Cursor {
-        let late = Some(Late { by: Span::ZERO, since: from, before: Span::DAY, count: 0, seen: from });
+        let late = Some(Late {
+            by: Span::ZERO,
+            since: from + UNKNOWN - WATCH,
+            before: Span::DAY,
+            count: 0,
+            seen: from,
+        });
         Cursor { through: from, window: None, wide: None, rate: None, late }
     }
 

@@ -293,10 +293,10 @@ fn the_rest_of_the_overlap_follows_what_is_expected_late() {
     for (count, more) in [(0, 60_000), (9, 60_000), (36, 30_000), (100, 18_000)] {
         assert_eq!(Late { count, ..late }.reach(), by + Span::from_millis(more), "{count}");
     }
-    // It is remembered for an hour or two.
-    assert_eq!(late.shown(minute, at(3700)).most(), by);
-    assert_eq!(late.shown(minute, at(3700)).shown(minute, at(7400)).most(), minute);
-    assert_eq!(late.shown(minute, at(7200)).most(), minute);
+    // It is remembered for a watch or two.
+    assert_eq!(late.shown(minute, at(11_000)).most(), by);
+    assert_eq!(late.shown(minute, at(11_000)).shown(minute, at(22_000)).most(), minute);
+    assert_eq!(late.shown(minute, at(21_600)).most(), minute);
     // Where there are too few requests all of it is one window.
     let mut cursor = known;
     cursor.open_sparingly(&rules, at(1440));
