@@ -121,6 +121,9 @@ struct Late {
     count: u32,
     /// The window that showed the last of them ended then.
     seen: Instant,
+    /// The last window that looked so far back ended then: they are late since.
+    #[serde(default)]
+    swept: Instant,
 }
 
 impl Late {
@@ -136,15 +139,18 @@ impl Late {
         self.most() + Span::from_millis(i64::try_from(more).unwrap_or(i64::MAX)).min(LATEST)
     }
 
-    /// A window that ended at `to` showed a row so late.
-    fn shown(self, by: Span, to: Instant) -> Late {
+    /// A window that ended at `to` showed a row so late; whether it looked back for such.
+    fn shown(self, by: Span, to: Instant, sweeps: bool) -> Late {
+        if !sweeps {
+            return Late { by: self.by.max(by), seen: to, ..self };
+        }
         let watches = to.since(self.since).as_millis() / WATCH.as_millis();
         let (since, seen) = (to, to);
         match watches {
             0 => Late { by: self.by.max(by), count: self.count.saturating_add(1), seen, ..self },
             // What is left of them is about that many.
-            1 => Late { by, since, before: self.by, count: self.count / 2 + 1, seen },
-            _ => Late { by, since, before: Span::ZERO, count: 1, seen },
+            1 => Late { by, since, before: self.by, count: self.count / 2 + 1, seen, ..self },
+            _ => Late { by, since, before: Span::ZERO, count: 1, seen, ..self },
         }
     }
 }
@@ -202,6 +208,9 @@ struct Window {
     /// Rows that came.
     #[serde(default)]
     rows: u64,
+    /// It looks back for what is shown late.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    sweeps: bool,
     /// What follows it: the rest of the overlap, from there to there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rest: Option<(Instant, Instant)>,
@@ -281,6 +290,7 @@ impl Cursor {
             before: Span::DAY,
             count: 0,
             seen: from,
+            swept: from,
         });
         Cursor { through: from, window: None, wide: None, rate: None, late }
     }
@@ -289,9 +299,11 @@ impl Cursor {
     pub fn shown_late(&mut self, oldest: Instant) {
         let Some(window) = &self.window else { return };
         let to = window.read.unwrap_or(window.to);
-        let late =
-            self.late.unwrap_or(Late { by: Span::ZERO, since: to, before: Span::ZERO, count: 0, seen: to });
-        self.late = Some(late.shown(self.through.since(oldest), to));
+        let (by, before, swept) = (Span::ZERO, Span::ZERO, self.through);
+        let new = Late { by, since: to, before, count: 0, seen: to, swept };
+        let late = self.late.unwrap_or(new);
+        let by = late.swept.min(self.through).since(oldest);
+        self.late = Some(late.shown(by, to, window.sweeps));
     }
 
     /// Everything that was changed before is kept.
@@ -339,7 +351,7 @@ impl Cursor {
         let whole = self.wide.map_or(self.through, |wide| wide.to.min(self.through)) - rules.overlap;
         let from = if narrow || late.is_some() {
             let spare = self.rate.map(|rate| rate.spare(fresh, rules.page_size.into()));
-            let again = late.map_or(NARROW, Late::reach);
+            let again = late.map_or(NARROW, |late| late.reach() + self.through.since(late.swept));
             self.through - spare.unwrap_or(NARROW).max(again).max(NARROW).min(rules.overlap)
         } else {
             whole
@@ -354,9 +366,20 @@ impl Cursor {
         let rest = rest.filter(|(whole, from)| whole < from);
         let pages = self.rate.map(|rate| rate.pages(to.since(from), rules.page_size.into()));
         let stage = Stage::first(rules.walk, pages);
-        let (goal, begin) = (to, from);
-        self.window =
-            Some(Window { from, to, goal, stage, narrow, busy: false, begin, rows: 0, rest, read: None });
+        let (goal, begin, sweeps) = (to, from, !narrow || late.is_some());
+        self.window = Some(Window {
+            from,
+            to,
+            goal,
+            stage,
+            narrow,
+            busy: false,
+            begin,
+            rows: 0,
+            sweeps,
+            rest,
+            read: None,
+        });
         (!lost.is_zero()).then_some(lost)
     }
 
@@ -498,7 +521,9 @@ impl Cursor {
             false => Some(Wide { to, busy: window.busy }),
         };
         if is_over {
-            return Cursor { through: self.through.max(to), window: None, wide, rate, late: self.late };
+            let late =
+                self.late.map(|late| Late { swept: if window.sweeps { to } else { late.swept }, ..late });
+            return Cursor { through: self.through.max(to), window: None, wide, rate, late };
         }
         // The next part of one that was halved.
         let through = self.through.max(window.to);

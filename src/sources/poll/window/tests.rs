@@ -269,7 +269,14 @@ fn the_rest_of_the_overlap_follows_what_is_expected_late() {
     let known = Cursor {
         wide: Some(Wide { to: at(300), busy: true }),
         rate: Some(Rate { rows: 60, over: minute }),
-        late: Some(Late { by: minute, since: at(0), before: Span::ZERO, count: 9, seen: at(1100) }),
+        late: Some(Late {
+            by: minute,
+            since: at(0),
+            before: Span::ZERO,
+            count: 9,
+            seen: at(1100),
+            swept: at(1200),
+        }),
         ..Cursor::new(at(1200))
     };
     let mut cursor = known.clone();
@@ -287,16 +294,19 @@ fn the_rest_of_the_overlap_follows_what_is_expected_late() {
     assert_eq!(serde_json::from_str::<Cursor>(&serde_json::to_string(&cursor).unwrap()).unwrap(), cursor);
     cursor.shown_late(at(1020));
     let (by, now) = (minute.times(3), at(1260));
-    assert_eq!(cursor.late, Some(Late { by, since: at(0), before: Span::ZERO, count: 10, seen: now }));
+    assert_eq!(
+        cursor.late,
+        Some(Late { by, since: at(0), before: Span::ZERO, count: 10, seen: now, swept: at(1200) })
+    );
     // The more are late, the less later than the latest another one can be.
     let late = cursor.late.unwrap();
     for (count, more) in [(0, 60_000), (9, 60_000), (36, 30_000), (100, 18_000)] {
         assert_eq!(Late { count, ..late }.reach(), by + Span::from_millis(more), "{count}");
     }
     // It is remembered for a watch or two.
-    assert_eq!(late.shown(minute, at(11_000)).most(), by);
-    assert_eq!(late.shown(minute, at(11_000)).shown(minute, at(22_000)).most(), minute);
-    assert_eq!(late.shown(minute, at(21_600)).most(), minute);
+    assert_eq!(late.shown(minute, at(11_000), true).most(), by);
+    assert_eq!(late.shown(minute, at(11_000), true).shown(minute, at(22_000), true).most(), minute);
+    assert_eq!(late.shown(minute, at(21_600), true).most(), minute);
     // Where there are too few requests all of it is one window.
     let mut cursor = known;
     cursor.open_sparingly(&rules, at(1440));
